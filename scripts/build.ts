@@ -1,0 +1,138 @@
+// Builds bin/slash32: schemas -> TypeScript, TypeScript -> build/, build/ -> dist/index.js -> bin/slash32.
+// Does nothing if no input has changed since the last build; `--force` builds all the same.
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
+import { execa } from "execa";
+import { compileSchemas, writeIfChanged } from "./compile-schemas.ts";
+
+const ROOT = join(import.meta.dirname, "..");
+const GENERATED = "src/generated";
+const STAMP = "build/inputs.sha256";
+const INPUTS = [
+  "src",
+  "schemas",
+  "scripts/build.ts",
+  "scripts/compile-schemas.ts",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+];
+const PRODUCTS = [
+  "src/generated/validators.ts",
+  "build/main.js",
+  "dist/index.js",
+  "dist/licenses.txt",
+  "bin/slash32",
+];
+
+type Row = readonly [what: string, amount: string];
+
+process.chdir(ROOT);
+const inputs = hashInputs();
+if (!process.argv.includes("--force") && isCurrent(inputs)) {
+  console.log("bin/slash32 is up to date");
+} else {
+  await build();
+  writeFileSync(STAMP, inputs);
+}
+
+async function build(): Promise<void> {
+  const started = performance.now();
+  rmSync("build", { recursive: true, force: true });
+  rmSync("dist", { recursive: true, force: true });
+  await step("schemas", compileSources);
+  await step("tsc", () => run("tsc", ["--project", "tsconfig.build.json"]));
+  await step("ncc", () =>
+    run("ncc", [
+      ...["build", "build/main.js", "--out", "dist", "--license", "licenses.txt"],
+      ...["--external", "bun:ffi", "--external", "bun:sqlite", "--target", "es2022", "--no-cache", "--quiet"],
+    ]),
+  );
+  await step("bun", compileExecutable);
+  printTable([["total", seconds(started)], ...PRODUCTS.map((path): Row => [path, kilobytes(path)])]);
+}
+
+/** Everything below src/ that is made and not written. */
+function compileSources(): void {
+  compileSchemas("schemas", `${GENERATED}/validators.ts`);
+  const { version } = JSON.parse(readFileSync("package.json", "utf8"));
+  writeIfChanged(`${GENERATED}/version.ts`, `export const VERSION = ${JSON.stringify(version)};\n`);
+}
+
+/** Written aside and renamed, so that a test or a runtime that starts it never meets half an executable. */
+async function compileExecutable(): Promise<void> {
+  const aside = "build/slash32";
+  await run("bun", [
+    ...["build", "dist/index.js", "--outfile", aside],
+    ...["--compile", "--target", "bun", "--format", "esm", "--minify", "--bytecode"],
+    // What happens to lie in the working directory of a container runtime is not our configuration.
+    ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+    ...["--no-compile-autoload-tsconfig", "--no-compile-autoload-package-json"],
+  ]);
+  mkdirSync("bin", { recursive: true });
+  renameSync(aside, "bin/slash32");
+}
+
+/** Runs a command of node_modules. What it prints is shown only if it fails. */
+async function run(command: string, options: readonly string[]): Promise<void> {
+  const { failed, all, exitCode, shortMessage } = await execa(join("node_modules/.bin", command), options, {
+    all: true,
+    reject: false,
+  });
+  if (!failed) return;
+  console.error(all || shortMessage);
+  console.error(`Cannot build: ${command} failed`);
+  process.exit(exitCode ?? 1);
+}
+
+async function step(name: string, work: () => void | Promise<void>): Promise<void> {
+  const started = performance.now();
+  await work();
+  printTable([[name, seconds(started)]]);
+}
+
+function printTable(rows: readonly Row[]): void {
+  const width = Math.max(...PRODUCTS.map((path) => path.length));
+  for (const [what, amount] of rows) console.log(`  ${what.padEnd(width)}  ${amount.padStart(10)}`);
+}
+
+function seconds(started: number): string {
+  return `${((performance.now() - started) / 1000).toFixed(2)} s`;
+}
+
+function kilobytes(path: string): string {
+  return `${(statSync(path).size / 1000).toFixed(0)} kB`;
+}
+
+function isCurrent(hash: string): boolean {
+  return (
+    PRODUCTS.every((path) => existsSync(path)) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === hash
+  );
+}
+
+function hashInputs(): string {
+  const hash = createHash("sha256");
+  for (const path of INPUTS.flatMap(filesBelow))
+    hash.update(`${path}\0`).update(readFileSync(path)).update("\0");
+  return hash.digest("hex");
+}
+
+function filesBelow(path: string): string[] {
+  if (!statSync(path).isDirectory()) return [path];
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(ROOT, join(ROOT, entry.parentPath, entry.name)))
+    .filter((file) => !file.startsWith(`${GENERATED}/`))
+    .sort();
+}
