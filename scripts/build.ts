@@ -59,6 +59,7 @@ async function build(): Promise<void> {
       ...["--external", "bun:ffi", "--external", "bun:sqlite", "--target", "es2022", "--no-cache", "--quiet"],
     ]),
   );
+  collectLicences();
   await step("bun", compileExecutable);
   printTable([["total", seconds(started)], ...PRODUCTS.map((path): Row => [path, kilobytes(path)])]);
 }
@@ -68,6 +69,17 @@ function compileSources(): void {
   compileSchemas("schemas", `${GENERATED}/validators.ts`);
   const { version } = JSON.parse(readFileSync("package.json", "utf8"));
   writeIfChanged(`${GENERATED}/version.ts`, `export const VERSION = ${JSON.stringify(version)};\n`);
+}
+
+/** ncc lists what it bundled; the runtime that the executable begins with, and the validators' maker, it cannot know. */
+function collectLicences(): void {
+  const path = "dist/licenses.txt";
+  const bundled = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const others = ["bun", "ajv"].map((name) => {
+    const { license, version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
+    return `${name} ${version}\n${license}\n`;
+  });
+  writeFileSync(path, [...others, bundled].join("\n"));
 }
 
 /** Written aside and renamed, so that a test or a runtime that starts it never meets half an executable. */

@@ -1,0 +1,63 @@
+// GC: removes what no valid attachment owns.
+
+import { attachmentKey } from "../attachment.ts";
+import { remove } from "../datapath/apply.ts";
+import { attachmentNumber } from "../datapath/endpoint.ts";
+import { listHostEnds } from "../datapath/host.ts";
+import { Namespace } from "../datapath/netns.ts";
+import { type Holding, Store } from "../ipam/store.ts";
+import { hostEndOf, stateDirOf } from "./endpoint.ts";
+import { CniError, Code, toCniError } from "./error.ts";
+import { type Netconf, removalDocument, validAttachments } from "./netconf.ts";
+import type { Request } from "./request.ts";
+import { addressSource } from "./source.ts";
+
+/**
+ * Keeps the attachments that the runtime lists and removes all others of this network: recorded ones, and host
+ * ends that only their alias tells of. What another verb is at work on is left to it. Goes on after a failure
+ * and reports all of them at the end. Without a list it does nothing: silence is not "none are valid".
+ */
+export function gc(request: Request, netconf: Netconf): void {
+  const document = removalDocument(netconf);
+  const valid = validAttachments(netconf);
+  if (valid === undefined) return;
+  const kept = new Set(valid.map(attachmentKey));
+  const stateDir = stateDirOf(document);
+  const source = addressSource(request, netconf, document, stateDir);
+  const failures: unknown[] = [];
+  const attempt = (work: () => void) => {
+    try {
+      work();
+    } catch (error) {
+      failures.push(error);
+    }
+  };
+  using host = Namespace.current();
+  using store = Store.open(stateDir, netconf.name);
+
+  const collect = ({ attachment, hostEnd }: Holding) => {
+    using lock = store.tryLock(attachmentNumber(attachment));
+    if (lock === undefined || store.find(attachment) === undefined) return;
+    remove(hostEnd, host);
+    source.release(store, attachment);
+  };
+  const stale = store.list().filter(({ attachment }) => !kept.has(attachmentKey(attachment)));
+  for (const holding of stale) attempt(() => collect(holding));
+
+  // Read after the links: what is recorded by then is somebody's work in hand.
+  const ends = listHostEnds(host, netconf.name);
+  const known = new Set([
+    ...valid.map((attachment) => hostEndOf(document, attachment)),
+    ...store.list().map(({ hostEnd }) => hostEnd),
+  ]);
+  for (const { name } of ends) if (!known.has(name)) attempt(() => remove(name, host));
+  attempt(() => source.collect());
+  if (failures.length > 0) throw summary(failures, netconf.name);
+}
+
+function summary(failures: readonly unknown[], network: string): CniError {
+  const errors = failures.map(toCniError);
+  const [first] = errors as [CniError];
+  const message = `Cannot remove all that is stale in network "${network}": ${first.message}`;
+  return new CniError(first.code, first.reason || "CollectionFailed", message, errors.map(String).join("\n"));
+}

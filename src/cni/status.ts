@@ -1,0 +1,43 @@
+// STATUS: whether an ADD could be served now. Polled every few seconds: it is cheap and leaves no traces.
+import { Namespace } from "../datapath/netns.ts";
+import { readSysctl } from "../datapath/sysctl.ts";
+import { assertWritable, Store } from "../ipam/store.ts";
+import { stateDirOf } from "./endpoint.ts";
+import { CniError, Code, toCniError } from "./error.ts";
+import { type Netconf, validDocument } from "./netconf.ts";
+import type { Request } from "./request.ts";
+import { addressSource } from "./source.ts";
+
+/** Throws a CniError 50 when no ADD could be served, 51 when pods that are there suffer as well. */
+export function status(request: Request, netconf: Netconf): void {
+  const document = validDocument(netconf);
+  const stateDir = stateDirOf(document);
+  const source = addressSource(request, netconf, document, stateDir);
+  try {
+    assertWritable(stateDir, netconf.name);
+    if (!Store.exists(stateDir, netconf.name)) source.status(undefined);
+    else {
+      using store = Store.open(stateDir, netconf.name);
+      source.status(store);
+      if (!store.isEmpty()) assertForwarding();
+    }
+  } catch (error) {
+    throw notReady(toCniError(error));
+  }
+}
+
+/** The first ADD switches forwarding on; that it is off later cuts every pod off. */
+function assertForwarding(): void {
+  using host = Namespace.current();
+  if (readSysctl(host, "net/ipv4/ip_forward") !== "0") return;
+  const message = "Cannot forward packets of pods: net.ipv4.ip_forward is 0; sysctl -w net.ipv4.ip_forward=1";
+  throw new CniError(Code.notReadyAndLimited, "ForwardingOff", message);
+}
+
+/** A delegate's own word on its status is passed on; a wrong configuration stays one. */
+function notReady(error: CniError): CniError {
+  const isFinal =
+    error.reason === "" || error.code === Code.invalidConfig || error.code === Code.notReadyAndLimited;
+  if (isFinal) return error;
+  return new CniError(Code.notReady, error.reason, error.message, error.details, { cause: error });
+}

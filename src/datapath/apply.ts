@@ -1,0 +1,161 @@
+// Reader of the wiring: makes every step true, or none.
+
+import { HOST_MAC } from "./endpoint.ts";
+import { gatewayAnswers } from "./gateway.ts";
+import type { NetlinkError } from "./netlink/error.ts";
+import { NetlinkError as Refusal } from "./netlink/error.ts";
+import type { Namespace } from "./netns.ts";
+import { type Device, decodeLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
+import { decodeRoute, matchRoute } from "./rtnetlink/route.ts";
+import {
+  type MessageStep,
+  pinned,
+  requestOf,
+  type Side,
+  type Step,
+  type StepOf,
+  vethRequest,
+} from "./step.ts";
+import { SysctlError, writeSysctl } from "./sysctl.ts";
+
+/** The two namespaces a wiring spans. */
+export type Sides = Readonly<Record<Side, Namespace>>;
+
+/**
+ * Carries out the steps in order. Throws the first refusal (NetlinkError, SysctlError) after taking back what
+ * was done: no link, address, route or neighbour remains. Not idempotent: a host end that exists is EEXIST.
+ * Returns the steps that another interface had made needless (`ifAbsent`).
+ */
+export function apply(steps: readonly Step[], sides: Sides): Step[] {
+  using undo = new DisposableStack();
+  const devices = new Devices();
+  const skipped: Step[] = [];
+  for (const batch of batches(steps)) {
+    const [step] = batch;
+    if (step.kind === "veth") {
+      const link = addCable(step, sides);
+      undo.defer(() => remove(link.name, sides.host));
+      devices.learn(step, link);
+    } else if (step.kind === "sysctl") {
+      set(step, sides);
+    } else if (step.kind === "gateway") {
+      answer(step, sides, devices);
+    } else {
+      skipped.push(...send(batch as MessageStep[], sides[step.on], devices));
+    }
+  }
+  for (const step of steps) if (step.kind === "veth") confirm(step, sides);
+  undo.move(); // done: nothing is left to take back
+  return skipped;
+}
+
+/**
+ * Takes a wiring back: its host end, and with it everything else. Returns false when there was none, which is
+ * no error. The sandbox need not exist. Waits for the kernel, some 20 ms (RCU).
+ */
+export function remove(hostEnd: string, host: Namespace): boolean {
+  const [outcome] = host.netlink.exchange([deleteLink(hostEnd)]);
+  if (outcome?.error === undefined) return true;
+  if (outcome.error.code === "ENODEV") return false;
+  throw outcome.error;
+}
+
+/** Interfaces by side and name; the numbers are known once the cable is made. */
+class Devices {
+  readonly #known = new Map<string, Device>([
+    ["host lo", { name: "lo", index: 1 }],
+    // LOOPBACK_IFINDEX (include/net/flow.h): the same in every namespace.
+    ["sandbox lo", { name: "lo", index: 1 }],
+  ]);
+
+  learn({ hostEnd, sandboxEnd }: StepOf<"veth">, link: Link): void {
+    this.#known.set(`host ${hostEnd.name}`, link);
+    this.#known.set(`sandbox ${sandboxEnd.name}`, { name: sandboxEnd.name, index: link.peerIndex ?? 0 });
+  }
+
+  get(on: Side, name: string): Device {
+    const device = this.#known.get(`${on} ${name}`);
+    if (device === undefined) throw new Error(`Cannot use ${name}: the wiring names it before it is made`);
+    return device;
+  }
+}
+
+function addCable(step: StepOf<"veth">, sides: Sides): Link {
+  const { host, sandbox } = sides;
+  // One exchange: the number of either end is read back with the cable's own acknowledgement.
+  const [made, read] = host.netlink.exchange([vethRequest(step, sandbox), getLink(step.hostEnd.name)]);
+  if (made?.error) throw made.error;
+  const [message] = read?.messages ?? [];
+  if (message === undefined)
+    throw read?.error ?? new Error(`Cannot read back ${step.hostEnd.name}: no answer`);
+  return decodeLink(message);
+}
+
+/** Sysctls and cable travel alone; runs of other steps on one side share a datagram. */
+function* batches(steps: readonly Step[]): Generator<[Step, ...Step[]]> {
+  let batch: Step[] = [];
+  for (const step of steps) {
+    const [first] = batch;
+    if (first && (first.on !== step.on || !isMessage(first) || !isMessage(step))) {
+      yield batch as [Step, ...Step[]];
+      batch = [];
+    }
+    batch.push(step);
+  }
+  if (batch.length > 0) yield batch as [Step, ...Step[]];
+}
+
+function isMessage(step: Step): step is MessageStep {
+  return step.kind !== "veth" && step.kind !== "sysctl" && step.kind !== "gateway";
+}
+
+function send(batch: readonly MessageStep[], namespace: Namespace, devices: Devices): Step[] {
+  const requests = batch.map((step) => requestOf(step, devices.get(step.on, step.dev)));
+  const skipped: Step[] = [];
+  for (const [at, { error }] of namespace.netlink.exchange(requests).entries()) {
+    const step = batch[at] as MessageStep;
+    if (error === undefined) continue;
+    if (step.kind !== "route" || error.code !== "EEXIST") throw error;
+    if (!step.ifAbsent) throw routedElsewhere(step, error, namespace);
+    skipped.push(step);
+  }
+  return skipped;
+}
+
+/** "File exists" says too little: somebody else's route is what an operator has to find. */
+function routedElsewhere(step: StepOf<"route">, error: NetlinkError, namespace: Namespace): NetlinkError {
+  const [match] = namespace.netlink.exchange([matchRoute(step.dst.address)]);
+  const [message] = match?.messages ?? [];
+  const oif = message && decodeRoute(message).oif;
+  const reason =
+    oif === undefined ? error.reason : `${error.reason}: it is routed through interface ${oif} already`;
+  return new Refusal(error.request, error.code, reason, { cause: error });
+}
+
+function set(step: StepOf<"sysctl">, sides: Sides): void {
+  try {
+    writeSysctl(sides[step.on], step.key, step.value);
+  } catch (error) {
+    if (!(step.optional && error instanceof SysctlError && error.code === "ENOENT")) throw error;
+  }
+}
+
+function answer(step: StepOf<"gateway">, sides: Sides, devices: Devices): void {
+  const { answers, reason } = gatewayAnswers(step, devices.get("host", step.hostEnd), sides.host);
+  if (answers) return;
+  if (!step.pin) throw new Refusal("answer for the gateway by proxy ARP", "EHOSTUNREACH", reason);
+  sides.sandbox.netlink.execute(requestOf(pinned(step), devices.get("sandbox", step.dev)));
+}
+
+/** Other software on the host may have changed the new link meanwhile (udev, NetworkManager). */
+function confirm({ hostEnd }: StepOf<"veth">, { host }: Sides): void {
+  const [message] = host.netlink.execute(getLink(hostEnd.name));
+  const link = message && decodeLink(message);
+  if (link?.mac === HOST_MAC && link.up) return;
+  const seen = link ? `it has ${link.mac} and is ${link.up ? "up" : "down"}` : "it is gone";
+  throw new Refusal(
+    `keep ${hostEnd.name} up with MAC ${HOST_MAC}`,
+    "EBUSY",
+    `${seen}: other software changed it`,
+  );
+}

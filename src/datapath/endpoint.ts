@@ -1,0 +1,89 @@
+// An endpoint: an attachment with everything the kernel must hold for it.
+import { createHash } from "node:crypto";
+import { type Address, type Family, type Prefix, parseAddress } from "../address.ts";
+import { type Attachment, attachmentKey } from "../attachment.ts";
+
+/** Every host end has the same MAC: nobody ever sees two of them on one wire. */
+export const HOST_MAC = "ee:ee:ee:ee:ee:ee";
+
+/**
+ * Where a sandbox sends everything. IPv4: an address nobody owns, answered by proxy ARP. IPv6: the link-local
+ * address that the kernel derives from HOST_MAC (RFC 4291, appendix A), so the host end itself answers.
+ */
+export const GATEWAY: Record<Family, Address> = {
+  4: parseAddress("169.254.1.1") as Address,
+  6: parseAddress("fe80::ecee:eeff:feee:eeee") as Address,
+};
+
+/** Marks our routes on the host: `ip route show proto 32` lists every pod. */
+export const ROUTE_PROTOCOL = 32;
+
+/** IFNAMSIZ without the NUL. */
+export const LONGEST_NAME = 15;
+const HASH_DIGITS = 11;
+/** What a prefix of host end names may take, so that the hash still fits. */
+export const LONGEST_PREFIX = LONGEST_NAME - HASH_DIGITS;
+// IFALIASZ without the NUL (include/uapi/linux/if.h).
+const LONGEST_ALIAS = 255;
+
+/** How the sandbox learns the gateway's MAC; "auto" pins it only where proxy ARP would not answer. */
+export type GatewayNeighbour = "auto" | "proxy-arp" | "permanent";
+
+/** A way out of the sandbox; always through the gateway. */
+export interface SandboxRoute {
+  readonly dst: Prefix;
+  readonly mtu?: number;
+  readonly metric?: number;
+}
+
+export interface Endpoint {
+  readonly attachment: Attachment;
+  readonly hostEnd: string;
+  readonly sandboxMac: string;
+  /** At most one of each family is usual; each is held as /32 or /128. */
+  readonly addresses: readonly Address[];
+  readonly routes: readonly SandboxRoute[];
+  readonly mtu: number;
+  readonly alias: string;
+  readonly allowIpForwarding: boolean;
+  readonly gatewayNeighbour: GatewayNeighbour;
+}
+
+/**
+ * The host end's name: the prefix and 11 hex digits of SHA-1 of the attachment. A pure function, so DEL and GC
+ * find it without a sandbox; never shared with a re-created pod of the same name.
+ */
+export function hostEndName(prefix: string, attachment: Attachment): string {
+  return prefix + digest(attachment).toString("hex").slice(0, HASH_DIGITS);
+}
+
+/**
+ * The sandbox end's MAC unless another is asked for: unicast, locally administered, a pure function too, so
+ * that a plan can name it. Given at creation, it is never rewritten by udev.
+ */
+export function sandboxMac(attachment: Attachment): string {
+  const bytes = digest(attachment).subarray(-6);
+  bytes[0] = ((bytes[0] as number) & 0xfc) | 0x02;
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+/** What `ip link` shows beside the host end. Begins with `aliasPrefix`; cut where the kernel would refuse it. */
+export function hostEndAlias(attachment: Attachment, pod: string | undefined): string {
+  const words = `slash32 ${attachmentKey(attachment)}${pod === undefined ? "" : ` pod ${pod}`}`;
+  // Only ASCII passes the checks of container IDs and names; a pod's label may be anything.
+  return words.replace(/[^\x20-\x7e]/g, "?").slice(0, LONGEST_ALIAS);
+}
+
+/** How the alias of every host end of a network begins. */
+export function aliasPrefix(network: string): string {
+  return `slash32 ${network}/`;
+}
+
+/** 64 bits of the same digest, for locks: equal attachments have equal numbers. */
+export function attachmentNumber(attachment: Attachment): bigint {
+  return digest(attachment).readBigUInt64BE(0);
+}
+
+function digest(attachment: Attachment): Buffer {
+  return createHash("sha1").update(attachmentKey(attachment)).digest();
+}

@@ -1,0 +1,40 @@
+// Whether the host would answer a sandbox's question for the gateway.
+import { formatAddress } from "../address.ts";
+import type { Namespace } from "./netns.ts";
+import type { Device } from "./rtnetlink/link.ts";
+import { decodeRoute, lookupForward, RTN_LOCAL, RTN_UNICAST } from "./rtnetlink/route.ts";
+import type { StepOf } from "./step.ts";
+
+export interface GatewayVerdict {
+  readonly answers: boolean;
+  /** Why not, for people; empty when it answers. */
+  readonly reason: string;
+}
+
+/**
+ * Asks the FIB what the kernel asks itself before proxy ARP answers (net/ipv4/arp.c, arp_process): is there a
+ * route to the gateway out of another interface than the one the question came in by? A host without default
+ * route has none, and its sandboxes would be mute.
+ */
+export function gatewayAnswers(
+  { gateway, from }: Pick<StepOf<"gateway">, "gateway" | "from">,
+  hostEnd: Device,
+  host: Namespace,
+): GatewayVerdict {
+  const [outcome] = host.netlink.exchange([lookupForward(gateway, from, hostEnd)]);
+  const name = formatAddress(gateway);
+  const [message] = outcome?.messages ?? [];
+  if (outcome?.error || message === undefined) {
+    return {
+      answers: false,
+      reason: `the host has no route to ${name} (${outcome?.error?.reason ?? "no answer"})`,
+    };
+  }
+  const { type, oif } = decodeRoute(message);
+  // The host owns the address: it answers as for any of its own.
+  if (type === RTN_LOCAL) return { answers: true, reason: "" };
+  if (type !== RTN_UNICAST) return { answers: false, reason: `the host's route to ${name} discards packets` };
+  if (oif === hostEnd.index)
+    return { answers: false, reason: `the host routes ${name} to the sandbox itself` };
+  return { answers: true, reason: "" };
+}

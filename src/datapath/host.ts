@@ -1,0 +1,33 @@
+// Questions about the host that the handlers ask beside the wiring.
+import { type Address, hostPrefix, samePrefix } from "../address.ts";
+import { aliasPrefix } from "./endpoint.ts";
+import type { Namespace } from "./netns.ts";
+import { decodeLink, getLink, type Link, listLinks } from "./rtnetlink/link.ts";
+import { decodeRoute, matchRoute } from "./rtnetlink/route.ts";
+
+/** An interface by name; `undefined` when there is none. */
+export function findLink(namespace: Namespace, name: string): Link | undefined {
+  const [outcome] = namespace.netlink.exchange([getLink(name)]);
+  if (outcome?.error && outcome.error.code !== "ENODEV") throw outcome.error;
+  const [message] = outcome?.messages ?? [];
+  return message && decodeLink(message);
+}
+
+/**
+ * Whether the host has a route to exactly this address, or owns it: the second witness of a lease. One question
+ * to the FIB, however many routes there are.
+ */
+export function isAddressInUse(host: Namespace, address: Address): boolean {
+  const [outcome] = host.netlink.exchange([matchRoute(address)]);
+  const [message] = outcome?.messages ?? [];
+  return message !== undefined && samePrefix(decodeRoute(message).dst, hostPrefix(address));
+}
+
+/** The host ends of a network, known by their alias, whatever the store knows of them. */
+export function listHostEnds(host: Namespace, network: string): Link[] {
+  const mark = aliasPrefix(network);
+  return host.netlink
+    .dump(listLinks())
+    .map(decodeLink)
+    .filter(({ alias }) => alias?.startsWith(mark));
+}

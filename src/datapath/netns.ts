@@ -1,0 +1,106 @@
+// Network namespaces: opening them, working inside them, coming back.
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { SystemError, setns } from "../libc.ts";
+import { NetlinkSocket } from "./netlink/socket.ts";
+import { NETLINK_ROUTE } from "./rtnetlink/family.ts";
+
+const CLONE_NEWNET = 0x40000000; // include/uapi/linux/sched.h
+const OWN = "/proc/thread-self/ns/net";
+
+/** A namespace belongs to a thread: were `work` to await, other code of ours would run in the sandbox. */
+export type NotAsync<T> = T extends PromiseLike<unknown> ? never : T;
+
+/** A path that is not, or no longer, a network namespace. `code` is errno by name. */
+export class NamespaceError extends Error {
+  override readonly name = "NamespaceError";
+  readonly path: string;
+  readonly code: string;
+
+  constructor(path: string, code: string, reason: string, options?: ErrorOptions) {
+    super(`Cannot open network namespace "${path}": ${reason}`, options);
+    this.path = path;
+    this.code = code;
+  }
+}
+
+/** An open namespace. As long as it is open it exists, even if its path is unmounted. The opener disposes of it. */
+export class Namespace implements Disposable {
+  readonly path: string;
+  readonly fd: number;
+  /** Device and inode: two paths lead to the same namespace exactly when these are equal. */
+  readonly identity: string;
+  readonly #isOurs: boolean;
+  #netlink: NetlinkSocket | undefined;
+
+  private constructor(path: string, fd: number, isOurs: boolean) {
+    this.path = path;
+    this.fd = fd;
+    this.#isOurs = isOurs;
+    const { dev, ino } = fstatSync(fd);
+    this.identity = `${dev}:${ino}`;
+  }
+
+  /** The calling thread's own. */
+  static current(): Namespace {
+    return new Namespace(OWN, openSync(OWN, "r"), true);
+  }
+
+  /** Throws a NamespaceError when the path is missing, or leads to anything but a network namespace. */
+  static open(path: string): Namespace {
+    let fd: number;
+    try {
+      fd = openSync(path, "r");
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? "EIO";
+      const reason = code === "ENOENT" ? "no such file" : (error as Error).message;
+      throw new NamespaceError(path, code, reason, { cause: error });
+    }
+    const namespace = new Namespace(path, fd, false);
+    try {
+      // The kernel is asked to enter a *network* namespace: it refuses any other kind, and any other file.
+      namespace.inside(() => undefined);
+    } catch (error) {
+      closeSync(fd);
+      if (!(error instanceof SystemError)) throw error;
+      throw new NamespaceError(path, error.code, "it is not a network namespace", { cause: error });
+    }
+    return namespace;
+  }
+
+  /** Runs `work` inside and comes back, whatever happens. Not being able to come back ends the process. */
+  inside<T>(work: () => NotAsync<T>): T {
+    if (this.#isOurs) return work();
+    const home = openSync(OWN, "r");
+    try {
+      setns(this.fd, CLONE_NEWNET);
+      try {
+        return work();
+      } finally {
+        returnTo(home);
+      }
+    } finally {
+      closeSync(home);
+    }
+  }
+
+  /** A routing socket that speaks of this namespace, from wherever it is used. Opened once. */
+  get netlink(): NetlinkSocket {
+    this.#netlink ??= this.inside<NetlinkSocket>(() => NetlinkSocket.open(NETLINK_ROUTE));
+    return this.#netlink;
+  }
+
+  [Symbol.dispose](): void {
+    this.#netlink?.[Symbol.dispose]();
+    closeSync(this.fd);
+  }
+}
+
+function returnTo(home: number): void {
+  try {
+    setns(home, CLONE_NEWNET);
+  } catch (error) {
+    // Going on would configure the sandbox in the host's place.
+    process.stderr.write(`slash32: cannot return to the host's network namespace: ${error}\n`);
+    process.abort();
+  }
+}

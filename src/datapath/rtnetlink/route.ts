@@ -1,0 +1,185 @@
+// ip route: adding routes, and asking the FIB what it would do. Source: include/uapi/linux/rtnetlink.h.
+import {
+  type Address,
+  addressBytes,
+  addressFromBytes,
+  everywhere,
+  type Family,
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  type Prefix,
+} from "../../address.ts";
+import { readAttributes, readU32, viewOf, withAttributes } from "../netlink/attribute.ts";
+import { type Message, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, type Request } from "../netlink/message.ts";
+import { familyNumber, familyOf, ipCommand } from "./family.ts";
+import type { Device } from "./link.ts";
+
+const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
+const RTA_DST = 1;
+const RTA_SRC = 2;
+const RTA_IIF = 3;
+const RTA_OIF = 4;
+const RTA_GATEWAY = 5;
+const RTA_PRIORITY = 6;
+const RTA_METRICS = 8;
+const RTA_TABLE = 15;
+const RTAX_MTU = 2;
+const RTM_F_FIB_MATCH = 0x2000;
+const RTMSG_BYTES = 12;
+
+export const RT_TABLE_MAIN = 254;
+export const RTPROT_BOOT = 3;
+export const RT_SCOPE_UNIVERSE = 0;
+export const RT_SCOPE_LINK = 253;
+export const RTN_UNICAST = 1;
+export const RTN_LOCAL = 2;
+
+/** A route as we make them: unicast, in the main table. */
+export interface NewRoute {
+  readonly dst: Prefix;
+  readonly via?: Address;
+  readonly dev: Device;
+  readonly mtu?: number;
+  readonly metric?: number;
+  /** Who made it, as `ip route show proto N` filters; RTPROT_BOOT, ip(8)'s own, if absent. */
+  readonly protocol?: number;
+  /** Beside another route to the same place through another interface, instead of EEXIST (IPv4). */
+  readonly append?: boolean;
+}
+
+/** A route as the kernel tells it. */
+export interface Route {
+  readonly dst: Prefix;
+  readonly via: Address | undefined;
+  /** Index of the interface it leaves by; absent for blackhole and its kind. */
+  readonly oif: number | undefined;
+  readonly table: number;
+  readonly protocol: number;
+  readonly scope: number;
+  /** RTN_*: unicast 1, local 2, …, blackhole 6, unreachable 7, prohibit 8. */
+  readonly type: number;
+  readonly metric: number | undefined;
+}
+
+/** EEXIST when the same destination and metric are routed already (with `append`: by the same interface). */
+export function addRoute(route: NewRoute): Request {
+  const { dst, via, dev, metric, mtu, append = false, protocol = RTPROT_BOOT } = route;
+  const { family } = dst.address;
+  const header = {
+    family,
+    length: dst.length,
+    protocol,
+    // As ip(8): what needs no gateway is on the link. IPv6 has no such scope.
+    scope: via === undefined && family === 4 ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE,
+  };
+  return {
+    command: [
+      `${ipCommand(family)} route ${append ? "append" : "add"} ${dst.length === 0 ? "default" : formatPrefix(dst)}`,
+      ...(via ? [`via ${formatAddress(via)}`] : []),
+      `dev ${dev.name}`,
+      ...(header.scope === RT_SCOPE_LINK ? ["scope link"] : []),
+      ...(protocol === RTPROT_BOOT ? [] : [`proto ${protocol}`]),
+      ...(metric === undefined ? [] : [`metric ${metric}`]),
+      ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
+    ].join(" "),
+    type: RTM_NEWROUTE,
+    flags: NLM_F_CREATE | (append ? NLM_F_APPEND : NLM_F_EXCL),
+    body: withAttributes(rtmsg(header), (attributes) => {
+      if (dst.length > 0) attributes.bytes(RTA_DST, addressBytes(dst.address));
+      if (via) attributes.bytes(RTA_GATEWAY, addressBytes(via));
+      attributes.u32(RTA_OIF, dev.index);
+      if (metric !== undefined) attributes.u32(RTA_PRIORITY, metric);
+      if (mtu !== undefined) attributes.nested(RTA_METRICS, (metrics) => metrics.u32(RTAX_MTU, mtu));
+    }),
+  };
+}
+
+/** Which entry of the FIB decides for this address (kernel 4.13). EHOSTUNREACH or ENETUNREACH when none does. */
+export function matchRoute(address: Address): Request {
+  return lookup(`route get fibmatch ${formatAddress(address)}`, { dst: address, flags: RTM_F_FIB_MATCH });
+}
+
+/** By what the host itself would send to this address. */
+export function lookupRoute(address: Address): Request {
+  return lookup(`route get ${formatAddress(address)}`, { dst: address });
+}
+
+/**
+ * What the host would do with a packet from `from` that comes in by `iif`: the kernel's own question before
+ * proxy ARP answers (net/ipv4/arp.c, arp_process). EHOSTUNREACH: forwarding is off on `iif`.
+ */
+export function lookupForward(address: Address, from: Address, iif: Device): Request {
+  const command = `route get ${formatAddress(address)} from ${formatAddress(from)} iif ${iif.name}`;
+  return lookup(command, { dst: address, src: from, iif: iif.index });
+}
+
+/** For `NetlinkSocket.dump`: all tables of the family. */
+export function listRoutes(family: Family): Request {
+  return {
+    command: `${ipCommand(family)} route show table all`,
+    type: RTM_GETROUTE,
+    flags: 0,
+    body: rtmsg({ family }),
+  };
+}
+
+export function decodeRoute({ body }: Message): Route {
+  const view = viewOf(body);
+  const attributes = readAttributes(body.subarray(RTMSG_BYTES));
+  const family = familyOf(view.getUint8(0)) ?? 4;
+  const dst = attributes.get(RTA_DST);
+  const via = attributes.get(RTA_GATEWAY);
+  return {
+    dst: { address: dst ? addressFromBytes(dst) : everywhere(family).address, length: view.getUint8(1) },
+    via: via && addressFromBytes(via),
+    oif: readU32(attributes.get(RTA_OIF)),
+    table: readU32(attributes.get(RTA_TABLE)) ?? view.getUint8(4),
+    protocol: view.getUint8(5),
+    scope: view.getUint8(6),
+    type: view.getUint8(7),
+    metric: readU32(attributes.get(RTA_PRIORITY)),
+  };
+}
+
+function lookup(
+  words: string,
+  { dst, src, iif, flags = 0 }: { dst: Address; src?: Address; iif?: number; flags?: number },
+): Request {
+  const length = hostPrefix(dst).length;
+  return {
+    command: `${ipCommand(dst.family)} ${words}`,
+    type: RTM_GETROUTE,
+    flags: 0,
+    body: withAttributes(
+      rtmsg({ family: dst.family, length, sourceLength: src ? length : 0, table: 0, type: 0, flags }),
+      (attributes) => {
+        attributes.bytes(RTA_DST, addressBytes(dst));
+        if (src) attributes.bytes(RTA_SRC, addressBytes(src));
+        if (iif !== undefined) attributes.u32(RTA_IIF, iif);
+      },
+    ),
+  };
+}
+
+interface Header {
+  family: Family;
+  length?: number;
+  sourceLength?: number;
+  table?: number;
+  protocol?: number;
+  scope?: number;
+  type?: number;
+  flags?: number;
+}
+
+/** `struct rtmsg`: family, dst_len, src_len, tos, table, protocol, scope, type (all u8), flags (u32). */
+function rtmsg(header: Header): Uint8Array {
+  const { family, length = 0, sourceLength = 0, protocol = 0, scope = 0 } = header;
+  const { table = protocol === 0 ? 0 : RT_TABLE_MAIN, type = protocol === 0 ? 0 : RTN_UNICAST } = header;
+  const eight = [familyNumber(family), length, sourceLength, 0, table, protocol, scope, type];
+  const bytes = Uint8Array.of(...eight, 0, 0, 0, 0);
+  viewOf(bytes).setUint32(8, header.flags ?? 0, true);
+  return bytes;
+}

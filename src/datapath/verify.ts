@@ -1,0 +1,234 @@
+// Reader of the wiring: compares every step with the kernel, and changes nothing.
+import {
+  type Address,
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  sameAddress,
+  samePrefix,
+} from "../address.ts";
+import type { Sides } from "./apply.ts";
+import { gatewayAnswers } from "./gateway.ts";
+import type { Request } from "./netlink/message.ts";
+import { decodeAddress, listAddresses } from "./rtnetlink/address.ts";
+import { type Device, decodeLink, getLink, type Link } from "./rtnetlink/link.ts";
+import { decodeNeighbour, getNeighbour } from "./rtnetlink/neighbour.ts";
+import {
+  decodeRoute,
+  listRoutes,
+  matchRoute,
+  type Route,
+  RT_TABLE_MAIN,
+  RTN_UNICAST,
+  RTPROT_BOOT,
+} from "./rtnetlink/route.ts";
+import { commandOf, onSide, pinned, type Side, type Step, type StepOf } from "./step.ts";
+import { readSysctl } from "./sysctl.ts";
+
+/** One thing that is not as the wiring has it. */
+export interface Difference {
+  readonly step: Step;
+  /** What it is about: "host end cali…", "route 10.20.1.2/32 on the host". */
+  readonly subject: string;
+  readonly is: string;
+  readonly should: string;
+  /** The command that restores it, to be typed on the host as root. */
+  readonly restore: string;
+}
+
+/** What a check found; without `restore` the step's own command is the remedy. */
+interface Seen {
+  readonly subject: string;
+  readonly is: string;
+  readonly should: string;
+  readonly restore?: string;
+}
+
+/** All differences at once, in the wiring's order; none means that the wiring is complete. */
+export function verify(steps: readonly Step[], sides: Sides): Difference[] {
+  const view = new View(sides);
+  return steps.flatMap((step) => {
+    const check = CHECKS[step.kind] as (step: Step, view: View) => Seen[];
+    return check(step, view).map(({ restore, ...seen }) => ({
+      step,
+      ...seen,
+      restore: restore ? onSide(step.on, sides.sandbox.path, restore) : commandOf(step, sides.sandbox.path),
+    }));
+  });
+}
+
+const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => Seen[] } = {
+  veth({ hostEnd, sandboxEnd }, view) {
+    const host = view.link("host", hostEnd.name);
+    const sandbox = view.link("sandbox", sandboxEnd.name);
+    const joined = host !== undefined && host.peerIndex === sandbox?.index && host.kind === "veth";
+    return [
+      ...end(`host end ${hostEnd.name}`, host, hostEnd),
+      ...end(`sandbox end ${sandboxEnd.name}`, sandbox, sandboxEnd, "sandbox", view),
+      ...(host && sandbox && !joined
+        ? [
+            {
+              subject: `cable ${hostEnd.name}`,
+              is: `not joined to ${sandboxEnd.name}`,
+              should: "its other end",
+            },
+          ]
+        : []),
+    ];
+  },
+
+  sysctl({ on, key, value, optional }, view) {
+    const seen = readSysctl(view.sides[on], key);
+    if (seen === value || (seen === undefined && optional)) return [];
+    return [{ subject: `setting ${key} ${where(on)}`, is: seen ?? "missing", should: value }];
+  },
+
+  up({ on, dev }, view) {
+    const link = view.link(on, dev);
+    if (link?.up) return [];
+    return [{ subject: `interface ${dev} ${where(on)}`, is: link ? "down" : "missing", should: "up" }];
+  },
+
+  address({ on, dev, address }, view) {
+    const subject = `address ${formatPrefix(hostPrefix(address))} on ${dev}`;
+    const held = view.addresses(on, address).filter(({ index }) => index === view.link(on, dev)?.index);
+    const exact = held.find(({ prefix }) => samePrefix(prefix, hostPrefix(address)));
+    if (exact) return exact.tentative ? [{ subject, is: "tentative", should: "usable" }] : [];
+    const other = held.find(({ prefix }) => sameAddress(prefix.address, address));
+    return [{ subject, is: other ? formatPrefix(other.prefix) : "missing", should: "present" }];
+  },
+
+  route(step, view) {
+    const { on, dev, dst, via, ifAbsent } = step;
+    const subject = `route ${dst.length === 0 ? "default" : formatPrefix(dst)} ${where(on)}`;
+    const should = `${via ? `via ${formatAddress(via)} ` : ""}dev ${dev}`;
+    const present = view.routes(on, dst.address, dst.length);
+    if (present.some((route) => isRoute(step, route, view))) return [];
+    if (ifAbsent && present.length > 0) return [];
+    const [other] = present;
+    return [{ subject, is: other ? view.describe(on, other) : "missing", should }];
+  },
+
+  neighbour({ on, dev, address, mac }, view) {
+    const link = view.link(on, dev);
+    const seen = link && view.neighbour(on, address, link);
+    if (seen?.mac === mac && seen.permanent) return [];
+    const is = seen ? `${seen.mac || "unresolved"}${seen.permanent ? "" : ", not permanent"}` : "missing";
+    return [
+      {
+        subject: `neighbour ${formatAddress(address)} on ${dev} ${where(on)}`,
+        is,
+        should: `${mac} permanent`,
+      },
+    ];
+  },
+
+  gateway(step, view) {
+    const hostEnd = view.link("host", step.hostEnd);
+    if (hostEnd === undefined) return [];
+    const verdict = gatewayAnswers(step, hostEnd, view.sides.host);
+    if (CHECKS.neighbour(pinned(step), view).length === 0 || verdict.answers) return [];
+    const subject = `gateway ${formatAddress(step.gateway)}`;
+    return [
+      { subject, is: `mute: ${verdict.reason}`, should: "answered by proxy ARP or a pinned neighbour" },
+    ];
+  },
+};
+
+/** Lazily asks the kernel, and asks nothing twice. */
+class View {
+  readonly sides: Sides;
+  readonly #answers = new Map<string, unknown>();
+
+  constructor(sides: Sides) {
+    this.sides = sides;
+  }
+
+  link(on: Side, name: string): Link | undefined {
+    return this.#once(`link ${on} ${name}`, () => this.#find(on, getLink(name), ["ENODEV"], decodeLink));
+  }
+
+  addresses(on: Side, { family }: Address) {
+    return this.#once(`addresses ${on} ${family}`, () => {
+      return this.sides[on].netlink.dump(listAddresses(family)).map(decodeAddress);
+    });
+  }
+
+  /** Routes of the main table to exactly this destination. */
+  routes(on: Side, address: Address, length: number): Route[] {
+    // A host has as many routes as pods: there the FIB is asked for the one. A sandbox has a handful.
+    const routes = on === "host" ? this.#matching(address) : this.#routes(on, address);
+    return routes.filter(({ dst, table, type }) => {
+      return samePrefix(dst, { address, length }) && table === RT_TABLE_MAIN && type === RTN_UNICAST;
+    });
+  }
+
+  neighbour(on: Side, address: Address, dev: Device) {
+    const request = getNeighbour(address, dev);
+    return this.#once(`${on} ${request.command}`, () => this.#find(on, request, ["ENOENT"], decodeNeighbour));
+  }
+
+  describe(on: Side, { via, oif }: Route): string {
+    return `${via ? `via ${formatAddress(via)} ` : ""}dev ${oif === undefined ? "none" : `index ${oif} ${where(on)}`}`;
+  }
+
+  #matching(address: Address): Route[] {
+    const nowhere = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];
+    const route = this.#once(`match ${formatAddress(address)}`, () =>
+      this.#find("host", matchRoute(address), nowhere, decodeRoute),
+    );
+    return route ? [route] : [];
+  }
+
+  #routes(on: Side, { family }: Address): Route[] {
+    return this.#once(`routes ${on} ${family}`, () =>
+      this.sides[on].netlink.dump(listRoutes(family)).map(decodeRoute),
+    );
+  }
+
+  /** The object a GET names, or `undefined` where the kernel says there is none. */
+  #find<T>(on: Side, request: Request, absent: string[], decode: (message: never) => T): T | undefined {
+    const [outcome] = this.sides[on].netlink.exchange([request]);
+    if (outcome?.error && !absent.includes(outcome.error.code)) throw outcome.error;
+    const [message] = outcome?.messages ?? [];
+    return message && decode(message as never);
+  }
+
+  #once<T>(question: string, ask: () => T): T {
+    if (!this.#answers.has(question)) this.#answers.set(question, ask());
+    return this.#answers.get(question) as T;
+  }
+}
+
+function isRoute(step: StepOf<"route">, route: Route, view: View): boolean {
+  const sameGateway = step.via
+    ? route.via !== undefined && sameAddress(route.via, step.via)
+    : route.via === undefined;
+  const ours = step.protocol ?? RTPROT_BOOT;
+  return sameGateway && route.oif === view.link(step.on, step.dev)?.index && route.protocol === ours;
+}
+
+/** Both ends of a cable are compared alike; a sandbox end's remedy is typed in the sandbox. */
+function end(
+  subject: string,
+  link: Link | undefined,
+  should: { name: string; mac: string; mtu: number },
+  side: Side = "host",
+  view?: View,
+): Seen[] {
+  if (link === undefined) return [{ subject, is: "missing", should: `MAC ${should.mac}, MTU ${should.mtu}` }];
+  const inside = (command: string) => (view ? onSide(side, view.sides.sandbox.path, command) : command);
+  const seen: Seen[] = [];
+  if (link.mac !== should.mac) {
+    const restore = inside(`ip link set ${should.name} address ${should.mac}`);
+    seen.push({ subject, is: `MAC ${link.mac}`, should: `MAC ${should.mac}`, restore });
+  }
+  if (link.mtu !== should.mtu) {
+    const restore = inside(`ip link set ${should.name} mtu ${should.mtu}`);
+    seen.push({ subject, is: `MTU ${link.mtu}`, should: `MTU ${should.mtu}`, restore });
+  }
+  return seen;
+}
+function where(on: Side): string {
+  return on === "host" ? "on the host" : "in the sandbox";
+}

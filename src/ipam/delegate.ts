@@ -1,0 +1,115 @@
+// Another IPAM plugin gives the addresses: it is executed as the CNI specification says (section 4, "Delegation").
+import { statSync } from "node:fs";
+import { join } from "node:path";
+
+/** A plugin that hangs is killed: the runtime's own deadline is minutes away, and it would kill us instead. */
+const TIMEOUT_MS = 30_000;
+/** No result is this long; what is, is garbage. */
+const LONGEST_ANSWER_BYTES = 1 << 20;
+
+/** The specification's error object, as the plugin printed it. */
+export interface DelegateAnswer {
+  readonly code: number;
+  readonly msg: string;
+  readonly details?: string;
+}
+
+/** The plugin could not be run, refused, or answered what is no answer. */
+export class DelegateError extends Error {
+  override readonly name = "DelegateError";
+  /** Its own error object, which is passed on; absent when it printed none. */
+  readonly answer: DelegateAnswer | undefined;
+
+  constructor(message: string, answer?: DelegateAnswer) {
+    super(message);
+    this.answer = answer;
+  }
+}
+
+export interface Delegate {
+  /** `ipam.type`. */
+  readonly type: string;
+  /** CNI_PATH, split. */
+  readonly path: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** The configuration as it came, letter for letter. */
+  readonly netconf: string;
+}
+
+/**
+ * Runs one verb of the plugin, with the same environment but for CNI_COMMAND (and what `changes` says), and returns
+ * what it printed as JSON; `undefined` for nothing. Its stderr becomes ours. Throws a DelegateError.
+ */
+export function runDelegate(delegate: Delegate, verb: string, changes: Record<string, string> = {}): unknown {
+  const { type, environment, netconf } = delegate;
+  const executable = findPlugin(delegate);
+  const run = Bun.spawnSync({
+    cmd: [executable],
+    env: { ...environment, ...changes, CNI_COMMAND: verb },
+    stdin: Buffer.from(netconf),
+    stdout: "pipe",
+    // Not inherited: a runtime waits until all who hold its pipes have let go.
+    stderr: "pipe",
+    timeout: TIMEOUT_MS,
+    killSignal: "SIGKILL",
+    maxBuffer: LONGEST_ANSWER_BYTES,
+  });
+  if (run.stderr.length > 0) process.stderr.write(run.stderr);
+  const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
+  if (run.exitedDueToTimeout)
+    throw new DelegateError(`Cannot ${attempt}: no answer in ${TIMEOUT_MS / 1000} s`);
+  if (run.exitCode !== 0) throw refusal(attempt, run.stdout.toString(), describeEnd(run));
+  return parse(run.stdout.toString(), `${attempt}: its answer is not JSON`);
+}
+
+/** The first file of that name in CNI_PATH. A name with a slash would leave the directories: it is refused. */
+function findPlugin({ type, path }: Delegate): string {
+  if (type.includes("/") || type === "." || type === "..") {
+    throw new DelegateError(`Cannot find IPAM plugin "${type}": a name must not contain "/"`);
+  }
+  const found = path.map((directory) => join(directory, type)).find(isFile);
+  if (found === undefined) {
+    throw new DelegateError(
+      `Cannot find IPAM plugin "${type}": it is not in CNI_PATH (${path.join(":") || "empty"})`,
+    );
+  }
+  return found;
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+}
+
+function describeEnd({
+  exitCode,
+  signalCode,
+}: {
+  exitCode: number | null;
+  signalCode?: string | number | undefined;
+}): string {
+  return signalCode ? `it was ended by ${signalCode}` : `it exited with ${exitCode}`;
+}
+
+function refusal(attempt: string, stdout: string, end: string): DelegateError {
+  let answer: Partial<DelegateAnswer>;
+  try {
+    answer = JSON.parse(stdout) ?? {};
+  } catch {
+    return new DelegateError(`Cannot ${attempt}: ${end} and printed no error object`);
+  }
+  const { code, msg, details } = answer;
+  if (typeof code !== "number" || typeof msg !== "string") {
+    return new DelegateError(`Cannot ${attempt}: ${end} and printed no error object`);
+  }
+  const known = { code, msg, ...(typeof details === "string" ? { details } : {}) };
+  return new DelegateError(`Cannot ${attempt}: ${msg}`, known);
+}
+
+function parse(stdout: string, complaint: string): unknown {
+  if (stdout.trim() === "") return undefined;
+  try {
+    return JSON.parse(stdout);
+  } catch {
+    throw new DelegateError(`Cannot ${complaint}`);
+  }
+}

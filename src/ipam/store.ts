@@ -1,0 +1,426 @@
+// The store: which attachment holds which address, on tmpfs, in one SQLite database for each network.
+// That no address and no attachment is there twice is the database's promise, not this code's.
+import { Database, type SQLQueryBindings } from "bun:sqlite";
+import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statfsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Address, addressBytes, addressFromBytes, formatAddress } from "../address.ts";
+import { type Attachment, attachmentKey } from "../attachment.ts";
+import { LockFile } from "../lock.ts";
+import { isLeasable, leasableCount, nextLeasable, type Range, type RangeSet, rangeName } from "./range.ts";
+
+const SCHEMA_VERSION = 1;
+
+/**
+ * `held_by` null is a freed address, waiting at the end of the queue that `freed` orders.
+ * `cursor.next` null is a range whose every address was given once.
+ */
+const SCHEMA = `
+CREATE TABLE attachment (
+  id INTEGER PRIMARY KEY,
+  container_id TEXT NOT NULL,
+  if_name TEXT NOT NULL,
+  host_end TEXT NOT NULL,
+  mtu INTEGER NOT NULL,
+  pod TEXT,
+  delegated TEXT,
+  UNIQUE (container_id, if_name)
+) STRICT;
+CREATE TABLE address (
+  address BLOB PRIMARY KEY,
+  held_by INTEGER REFERENCES attachment (id),
+  freed INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX address_held_by ON address (held_by) WHERE held_by IS NOT NULL;
+CREATE INDEX address_freed ON address (freed) WHERE held_by IS NULL;
+CREATE TABLE cursor (range TEXT PRIMARY KEY, next BLOB) STRICT, WITHOUT ROWID;
+PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+// Bytes of the lock file. Byte 0 orders the transactions; each attachment has one of the 2^62 after it.
+const STORE_BYTE = 0n;
+const ATTACHMENT_BYTES = 1n << 62n;
+
+/** No address is left, or the one asked for cannot be given. Nothing was changed. */
+export class LeaseError extends Error {
+  override readonly name = "LeaseError";
+  readonly code: "EXHAUSTED" | "UNAVAILABLE";
+
+  constructor(code: "EXHAUSTED" | "UNAVAILABLE", message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The store itself fails: cannot be made, opened, read or written. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
+
+/** What is known of an attachment. */
+export interface Holding {
+  readonly attachment: Attachment;
+  readonly hostEnd: string;
+  /** Of both ends, when they were made. */
+  readonly mtu: number;
+  /** "namespace/name", where the runtime told. */
+  readonly pod: string | undefined;
+  /** Leased from our own ranges; empty where another IPAM plugin gives the addresses. */
+  readonly addresses: readonly Address[];
+  /** What another IPAM plugin answered, as JSON; absent before it did. */
+  readonly delegated: string | undefined;
+}
+
+/** What is written down before the kernel is touched: from it DEL, GC or the next ADD finish what a crash left. */
+export type Intent = Pick<Holding, "attachment" | "hostEnd" | "mtu" | "pod">;
+
+export interface LeaseRequest extends Intent {
+  readonly sets: readonly RangeSet[];
+  /** Addresses that must be among those given. */
+  readonly requested: readonly Address[];
+  /** The second witness: whether the host uses an address although the store does not know it. */
+  readonly isInUse: (address: Address) => boolean;
+}
+
+/** Open for one verb's time. Transactions of all processes queue at a lock; none polls, none is starved. */
+export class Store implements Disposable {
+  readonly network: string;
+  readonly #database: Database;
+  readonly #locks: LockFile;
+
+  private constructor(network: string, database: Database, locks: LockFile) {
+    this.network = network;
+    this.#database = database;
+    this.#locks = locks;
+  }
+
+  /** Opens the network's store, making it (0700, 0600) if need be. Throws a StoreError. */
+  static open(stateDir: string, network: string): Store {
+    const directory = join(stateDir, network);
+    return attempt(`open the store in ${directory}`, () => {
+      let locks: LockFile;
+      try {
+        locks = new LockFile(join(directory, "lock"));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+        mkdirSync(directory, { recursive: true, mode: 0o700 });
+        locks = new LockFile(join(directory, "lock"));
+      }
+      using _ = locks.hold(STORE_BYTE);
+      return new Store(network, openDatabase(join(directory, "leases.db")), locks);
+    });
+  }
+
+  /** Whether the network has a store: without one, nothing was ever held. */
+  static exists(stateDir: string, network: string): boolean {
+    return existsSync(join(stateDir, network, "leases.db"));
+  }
+
+  /** Waits for all other verbs on this attachment; they wait until the answer is disposed of. */
+  lock(attachmentNumber: bigint): Disposable {
+    return this.#locks.hold(byteOf(attachmentNumber));
+  }
+
+  /** Like `lock`, but `undefined` at once when another verb is at work on the attachment. */
+  tryLock(attachmentNumber: bigint): Disposable | undefined {
+    return this.#locks.tryHold(byteOf(attachmentNumber));
+  }
+
+  find({ containerId, ifName }: Attachment): Holding | undefined {
+    return this.#all("WHERE container_id = ? AND if_name = ?", containerId, ifName)[0];
+  }
+
+  list(): Holding[] {
+    return this.#all("ORDER BY id");
+  }
+
+  isEmpty(): boolean {
+    return this.#get("SELECT 1 FROM attachment LIMIT 1") === null;
+  }
+
+  /**
+   * Records the attachment and gives it one address of each set, or all that it holds already. Requested
+   * addresses are given or refused, never replaced. All in one transaction: after a crash at any instant the
+   * record is there whole or not at all. Throws a LeaseError.
+   */
+  acquire(request: LeaseRequest): readonly Address[] {
+    const { attachment, requested } = request;
+    return this.#transact(() => {
+      const held = this.find(attachment)?.addresses;
+      if (held !== undefined && held.length > 0) return confirmed(held, requested, attachment);
+      const id = this.#insert(request);
+      return choices(request).map(({ set, wish }) => this.#lease(id, set, wish, request.isInUse));
+    });
+  }
+
+  /** Records the attachment without addresses, before another IPAM plugin is asked for them. Idempotent. */
+  register(intent: Intent): void {
+    this.#transact(() => this.#insert(intent));
+  }
+
+  /** Keeps what another IPAM plugin answered, so that a repeated ADD answers the same. */
+  keepDelegated({ containerId, ifName }: Attachment, delegated: string): void {
+    this.#transact(() => {
+      const change = "UPDATE attachment SET delegated = ? WHERE container_id = ? AND if_name = ?";
+      this.#run(change, delegated, containerId, ifName);
+    });
+  }
+
+  /** Forgets the attachment; its addresses join the end of the queue. What is not there is no error. */
+  release({ containerId, ifName }: Attachment): void {
+    this.#transact(() => {
+      const row = this.#get(
+        "SELECT id FROM attachment WHERE container_id = ? AND if_name = ?",
+        containerId,
+        ifName,
+      );
+      if (row === null) return;
+      const freed = this.#nextFreed();
+      this.#run("UPDATE address SET held_by = NULL, freed = ? WHERE held_by = ?", freed, row["id"] as number);
+      this.#run("DELETE FROM attachment WHERE id = ?", row["id"] as number);
+    });
+  }
+
+  /** Whether each set has an address left to give; throws a LeaseError that names the first that has none. */
+  assertAvailable(sets: readonly RangeSet[]): void {
+    for (const set of sets) {
+      const fresh = set.some((range) => this.#fresh(range) !== undefined);
+      if (!fresh && this.#oldestFreed(set).next().done) throw this.#exhausted(set);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+    this.#locks[Symbol.dispose]();
+  }
+
+  #insert({ attachment, hostEnd, mtu, pod }: Intent): number {
+    const row = this.#get(
+      `INSERT INTO attachment (container_id, if_name, host_end, mtu, pod) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET host_end = excluded.host_end, mtu = excluded.mtu RETURNING id`,
+      attachment.containerId,
+      attachment.ifName,
+      hostEnd,
+      mtu,
+      pod ?? null,
+    );
+    return row?.["id"] as number;
+  }
+
+  #lease(id: number, set: RangeSet, wish: Address | undefined, isInUse: LeaseRequest["isInUse"]): Address {
+    const address = wish
+      ? this.#wished(wish, isInUse)
+      : (this.#pickFresh(set, isInUse) ?? this.#pickFreed(set, isInUse));
+    if (address === undefined) throw this.#exhausted(set);
+    this.#run(
+      `INSERT INTO address (address, held_by) VALUES (?, ?)
+       ON CONFLICT DO UPDATE SET held_by = excluded.held_by, freed = NULL`,
+      addressBytes(address),
+      id,
+    );
+    return address;
+  }
+
+  #wished(address: Address, isInUse: LeaseRequest["isInUse"]): Address {
+    const holder = this.#holder(address);
+    if (holder) throw unavailable(address, `it is held by ${attachmentKey(holder)}`);
+    if (isInUse(address)) throw unavailable(address, "the host has a route to it already");
+    return address;
+  }
+
+  /** An address that was never given before. */
+  #pickFresh(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
+    for (const range of set) {
+      for (let address = this.#fresh(range); address; address = nextLeasable(range, address.value + 1n)) {
+        if (this.#isHeld(address)) continue;
+        if (isInUse(address)) {
+          // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
+          const queue = "INSERT INTO address (address, freed) VALUES (?, ?) ON CONFLICT DO NOTHING";
+          this.#run(queue, addressBytes(address), this.#nextFreed());
+          continue;
+        }
+        this.#moveCursor(range, address.value + 1n);
+        return address;
+      }
+      this.#moveCursor(range, range.last + 1n);
+    }
+    return undefined;
+  }
+
+  /** The address that has been free for the longest time. */
+  #pickFreed(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
+    for (const address of this.#oldestFreed(set)) if (!isInUse(address)) return address;
+    return undefined;
+  }
+
+  *#oldestFreed(set: RangeSet): Generator<Address> {
+    const query = "SELECT address FROM address WHERE held_by IS NULL ORDER BY freed";
+    for (const row of this.#database.query<Row, []>(query).iterate()) {
+      const address = addressFromBytes(row["address"] as Uint8Array);
+      if (set.some((range) => isLeasable(range, address))) yield address;
+    }
+  }
+
+  /** Where the range's fresh addresses begin; `undefined` when there are none left. */
+  #fresh(range: Range): Address | undefined {
+    const row = this.#get("SELECT next FROM cursor WHERE range = ?", rangeName(range));
+    if (row === null) return nextLeasable(range, range.first);
+    const next = row["next"] as Uint8Array | null;
+    return next === null ? undefined : nextLeasable(range, addressFromBytes(next).value);
+  }
+
+  #moveCursor(range: Range, value: bigint): void {
+    const next = value > range.last ? null : addressBytes({ family: range.family, value });
+    const move =
+      "INSERT INTO cursor (range, next) VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next";
+    this.#run(move, rangeName(range), next);
+  }
+
+  #isHeld(address: Address): boolean {
+    return (
+      this.#get("SELECT 1 FROM address WHERE address = ? AND held_by IS NOT NULL", addressBytes(address)) !==
+      null
+    );
+  }
+
+  #holder(address: Address): Attachment | undefined {
+    const row = this.#get(
+      `SELECT container_id, if_name FROM attachment JOIN address ON held_by = id WHERE address = ?`,
+      addressBytes(address),
+    );
+    return row ? this.#attachment(row) : undefined;
+  }
+
+  #nextFreed(): number {
+    const row = this.#get("SELECT coalesce(max(freed), 0) + 1 AS next FROM address WHERE held_by IS NULL");
+    return row?.["next"] as number;
+  }
+
+  #exhausted(set: RangeSet): LeaseError {
+    const names = set.map(rangeName).join(" or ");
+    return new LeaseError(
+      "EXHAUSTED",
+      `Cannot lease an address from ${names}: all ${leasableCount(set)} are in use`,
+    );
+  }
+
+  #all(tail: string, ...values: SQLQueryBindings[]): Holding[] {
+    const held = "(SELECT json_group_array(hex(address)) FROM address WHERE held_by = attachment.id)";
+    const query = `SELECT *, ${held} AS addresses FROM attachment ${tail}`;
+    return this.#database
+      .query<Row, SQLQueryBindings[]>(query)
+      .all(...values)
+      .map((row) => ({
+        attachment: this.#attachment(row),
+        hostEnd: row["host_end"] as string,
+        mtu: row["mtu"] as number,
+        pod: (row["pod"] as string | null) ?? undefined,
+        delegated: (row["delegated"] as string | null) ?? undefined,
+        addresses: (JSON.parse(row["addresses"] as string) as string[]).map((hex) => {
+          return addressFromBytes(Uint8Array.fromHex(hex));
+        }),
+      }));
+  }
+
+  #attachment(row: Row): Attachment {
+    const { network } = this;
+    return { network, containerId: row["container_id"] as string, ifName: row["if_name"] as string };
+  }
+
+  #get(sql: string, ...values: SQLQueryBindings[]): Row | null {
+    return this.#database.query<Row, SQLQueryBindings[]>(sql).get(...values);
+  }
+
+  #run(sql: string, ...values: SQLQueryBindings[]): void {
+    this.#database.query(sql).run(...values);
+  }
+
+  /** One at a time on this host, all or nothing. */
+  #transact<T>(work: () => T): T {
+    return attempt(`write the store of network "${this.network}"`, () => {
+      using _ = this.#locks.hold(STORE_BYTE);
+      return this.#database.transaction(work).immediate();
+    });
+  }
+}
+
+function byteOf(attachmentNumber: bigint): bigint {
+  return 1n + (attachmentNumber % ATTACHMENT_BYTES);
+}
+
+type Row = Record<string, SQLQueryBindings>;
+
+/**
+ * Whether a store could be written here, without writing: for STATUS, which leaves no traces. Throws a StoreError.
+ */
+export function assertWritable(stateDir: string, network: string): void {
+  let directory = join(stateDir, network);
+  while (!existsSync(directory) && dirname(directory) !== directory) directory = dirname(directory);
+  attempt(`write in ${directory}`, () => {
+    accessSync(directory, constants.W_OK | constants.X_OK);
+    if (statfsSync(directory).bavail === 0) throw new Error("no space left on device");
+  });
+}
+
+function openDatabase(path: string): Database {
+  // SQLite would make it for all to read, and gives the journal the same mode.
+  closeSync(openSync(path, "a", 0o600));
+  const database = new Database(path, { create: true, strict: true });
+  // The tmpfs dies with the kernel state it describes, so nothing need reach a disk; the journal is for kill -9.
+  database.run("PRAGMA synchronous = OFF");
+  database.run("PRAGMA journal_mode = TRUNCATE");
+  const [[version]] = database.query("PRAGMA user_version").values() as [[number]];
+  if (version === 0) database.transaction(() => database.run(SCHEMA)).immediate();
+  else if (version !== SCHEMA_VERSION) {
+    throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
+  }
+  return database;
+}
+
+/** Which wish goes to which set. A wish that no set can serve is refused before anything is written. */
+function choices({
+  sets,
+  requested,
+  attachment,
+}: LeaseRequest): { set: RangeSet; wish: Address | undefined }[] {
+  const left = [...requested];
+  const chosen = sets.map((set) => {
+    const at = left.findIndex((address) => set.some((range) => isLeasable(range, address)));
+    return { set, wish: at < 0 ? undefined : left.splice(at, 1)[0] };
+  });
+  const [stray] = left;
+  if (stray) {
+    const ranges = sets.flat().map(rangeName).join(", ");
+    throw unavailable(stray, `it is reserved, or not in ${ranges}, for ${attachmentKey(attachment)}`);
+  }
+  return chosen;
+}
+
+function confirmed(
+  held: readonly Address[],
+  requested: readonly Address[],
+  attachment: Attachment,
+): readonly Address[] {
+  const names = held.map(formatAddress);
+  const stray = requested.find((address) => !names.includes(formatAddress(address)));
+  if (stray) throw unavailable(stray, `${attachmentKey(attachment)} holds ${names.join(" and ")} already`);
+  return held;
+}
+
+function unavailable(address: Address, reason: string): LeaseError {
+  return new LeaseError(
+    "UNAVAILABLE",
+    `Cannot lease the requested address ${formatAddress(address)}: ${reason}`,
+  );
+}
+
+/** Names what was tried; what the store's own rules refused passes as it is. */
+function attempt<T>(what: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof LeaseError || error instanceof StoreError) throw error;
+    throw new StoreError(`Cannot ${what}: ${error instanceof Error ? error.message : error}`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,81 @@
+// The C library: the handful of calls that neither Bun nor Node offers. The only import of bun:ffi.
+import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
+import { constants } from "node:os";
+
+const { symbols: libc } = dlopen("libc.so.6", {
+  socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+  send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
+  recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
+  setns: { args: ["i32", "i32"], returns: "i32" },
+  fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  __errno_location: { args: [], returns: "ptr" },
+});
+
+/** A call into the kernel that failed: which call, and errno by its name ("EPERM"). */
+export class SystemError extends Error {
+  override readonly name = "SystemError";
+  readonly call: string;
+  readonly code: string;
+
+  constructor(call: string, errno: number) {
+    super(`Cannot ${call}: ${describeErrno(errno)}`);
+    this.call = call;
+    this.code = errnoName(errno);
+  }
+}
+
+/** socket(2). The caller closes the descriptor. It belongs to the calling thread's network namespace. */
+export function socket(family: number, type: number, protocol: number): number {
+  return checked("socket", () => libc.socket(family, type, protocol));
+}
+
+/** setsockopt(2) for options that are one int. */
+export function setSocketOption(fd: number, level: number, option: number, value: number): void {
+  const int = new Int32Array([value]);
+  checked("setsockopt", () => libc.setsockopt(fd, level, option, ptr(int), int.byteLength));
+}
+
+/** send(2), whole or not at all: netlink is a datagram protocol. */
+export function send(fd: number, bytes: Uint8Array): void {
+  checked("send", () => libc.send(fd, ptr(bytes), bytes.byteLength, 0));
+}
+
+/** recv(2) with MSG_* flags. Returns what the kernel counted, with MSG_TRUNC the length before truncation. */
+export function receive(fd: number, buffer: Uint8Array, flags: number): number {
+  return checked("recv", () => libc.recv(fd, ptr(buffer), buffer.byteLength, flags));
+}
+
+/** setns(2): moves the calling thread, and it alone, into the namespace behind `fd`. */
+export function setns(fd: number, type: number): void {
+  checked("setns", () => libc.setns(fd, type));
+}
+
+/** fcntl(2) with a `struct flock`; waits where the command waits. */
+export function fcntlLock(fd: number, command: number, flock: Uint8Array): void {
+  checked("fcntl", () => libc.fcntl(fd, command, ptr(flock)));
+}
+
+/** strerror(3) with the name in front of it would be "EEXIST: File exists"; this is the text alone. */
+export function describeErrno(errno: number): string {
+  // Loaded only when there is something to describe: each symbol costs time at start.
+  const { symbols } = dlopen("libc.so.6", { strerror: { args: ["i32"], returns: "ptr" } });
+  return String(new CString(symbols.strerror(errno) as Pointer));
+}
+
+/** "EEXIST" for 17. */
+export function errnoName(errno: number): string {
+  for (const [name, value] of Object.entries(constants.errno)) if (value === errno) return name;
+  return `errno ${errno}`;
+}
+
+/** Turns -1 into a SystemError; what a signal interrupted is tried again. */
+function checked(call: string, attempt: () => number | bigint): number {
+  for (;;) {
+    const value = Number(attempt());
+    if (value !== -1) return value;
+    // Read at once: the next call of anybody on this thread may overwrite it.
+    const errno = read.i32(libc.__errno_location() as Pointer);
+    if (errno !== constants.errno.EINTR) throw new SystemError(call, errno);
+  }
+}

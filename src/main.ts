@@ -1,0 +1,33 @@
+// Joins environment, input, output and exit status to one command. The only file that knows of the process.
+import { readFileSync, writeSync } from "node:fs";
+import { answer } from "./cni/plugin.ts";
+
+const exitCode = process.env["CNI_COMMAND"] ? runPlugin() : await runCommand();
+// Leaves at once: nothing here is worth waiting for.
+process.exit(exitCode);
+
+/** A container runtime calls. */
+function runPlugin(): number {
+  const { stdout, exitCode } = answer(process.env, () => readFileSync(0, "utf8"));
+  return stdout === undefined || write(1, `${JSON.stringify(stdout)}\n`) ? exitCode : 1;
+}
+
+/** A person calls. */
+async function runCommand(): Promise<number> {
+  const { run } = await import(/* webpackMode: "eager" */ "./cli/cli.ts");
+  return run(process.argv.slice(2), { out: (text) => write(1, text), err: (text) => write(2, text) });
+}
+
+/** Whole, by write(2): `process.stdout` takes longer to set up than ADD takes to wire. False if the reader is gone. */
+function write(fd: number, text: string): boolean {
+  const bytes = new TextEncoder().encode(text);
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(fd, bytes, at);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EAGAIN" && code !== "EINTR") return false;
+    }
+  }
+  return true;
+}
