@@ -2,7 +2,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { answer } from "./cni/plugin.ts";
 
-const exitCode = process.env["CNI_COMMAND"] ? runPlugin() : await runCommand();
+const exitCode = process.env.CNI_COMMAND ? runPlugin() : await runCommand();
 // Leaves at once: nothing here is worth waiting for.
 process.exit(exitCode);
 

@@ -7,7 +7,7 @@ import { listHostEnds } from "../datapath/host.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { type Holding, Store } from "../ipam/store.ts";
 import { hostEndOf, stateDirOf } from "./endpoint.ts";
-import { CniError, Code, toCniError } from "./error.ts";
+import { CniError, toCniError } from "./error.ts";
 import { type Netconf, removalDocument, validAttachments } from "./netconf.ts";
 import type { Request } from "./request.ts";
 import { addressSource } from "./source.ts";

@@ -8,7 +8,7 @@ export function mistakesIn(validate: ValidateFunction, document: unknown): Mista
   // A union reports its members' failures too; the member tells more than "no union member matched".
   return (validate.errors ?? []).map((error) => ({
     key: keyOf(error),
-    value: valueOf(error),
+    value: valueIn(error),
     expected: expected(error),
   }));
 }
@@ -26,7 +26,7 @@ function keyOf({ instancePath, keyword, params }: AjvError): string {
   return path.map((part, at) => (/^\d+$/.test(part) ? `[${part}]` : at > 0 ? `.${part}` : part)).join("");
 }
 
-function valueOf({ keyword, data }: AjvError): unknown {
+function valueIn({ keyword, data }: AjvError): unknown {
   return keyword === "required" ? undefined : data;
 }
 

@@ -62,8 +62,7 @@ export interface Netconf {
  */
 export function readNetconf(text: string): Netconf {
   const document = readObject(text);
-  if (document["name"] !== undefined && typeof document["name"] !== "string")
-    throw undecodable("name", "a string");
+  if (document.name !== undefined && typeof document.name !== "string") throw undecodable("name", "a string");
   const { name = "", cniVersion = "" } = document as { name?: string; cniVersion?: unknown };
   if (name === "") throw invalidConfig("name is missing, expected the network's name");
   if (!isPlainName(name)) {
@@ -75,7 +74,7 @@ export function readNetconf(text: string): Netconf {
   if (typeof cniVersion !== "string") throw undecodable("cniVersion", "a string");
   const wanted = cniVersion || "0.1.0"; // before there was a key, there was that version
   if (!isSupported(wanted)) throw incompatible(wanted);
-  const lenient = { ...document, ...capabilities(document["runtimeConfig"]) };
+  const lenient = { ...document, ...capabilities(document.runtimeConfig) };
   const mistakes = mistakesIn(validateNetconf, lenient);
   return { cniVersion: wanted, name, document: lenient as unknown as NetconfDocument, text, mistakes };
 }

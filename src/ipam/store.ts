@@ -175,8 +175,8 @@ export class Store implements Disposable {
       );
       if (row === null) return;
       const freed = this.#nextFreed();
-      this.#run("UPDATE address SET held_by = NULL, freed = ? WHERE held_by = ?", freed, row["id"] as number);
-      this.#run("DELETE FROM attachment WHERE id = ?", row["id"] as number);
+      this.#run("UPDATE address SET held_by = NULL, freed = ? WHERE held_by = ?", freed, row.id as number);
+      this.#run("DELETE FROM attachment WHERE id = ?", row.id as number);
     });
   }
 
@@ -203,7 +203,7 @@ export class Store implements Disposable {
       mtu,
       pod ?? null,
     );
-    return row?.["id"] as number;
+    return row?.id as number;
   }
 
   #lease(id: number, set: RangeSet, wish: Address | undefined, isInUse: LeaseRequest["isInUse"]): Address {
@@ -255,7 +255,7 @@ export class Store implements Disposable {
   *#oldestFreed(set: RangeSet): Generator<Address> {
     const query = "SELECT address FROM address WHERE held_by IS NULL ORDER BY freed";
     for (const row of this.#database.query<Row, []>(query).iterate()) {
-      const address = addressFromBytes(row["address"] as Uint8Array);
+      const address = addressFromBytes(row.address as Uint8Array);
       if (set.some((range) => isLeasable(range, address))) yield address;
     }
   }
@@ -264,7 +264,7 @@ export class Store implements Disposable {
   #fresh(range: Range): Address | undefined {
     const row = this.#get("SELECT next FROM cursor WHERE range = ?", rangeName(range));
     if (row === null) return nextLeasable(range, range.first);
-    const next = row["next"] as Uint8Array | null;
+    const next = row.next as Uint8Array | null;
     return next === null ? undefined : nextLeasable(range, addressFromBytes(next).value);
   }
 
@@ -292,7 +292,7 @@ export class Store implements Disposable {
 
   #nextFreed(): number {
     const row = this.#get("SELECT coalesce(max(freed), 0) + 1 AS next FROM address WHERE held_by IS NULL");
-    return row?.["next"] as number;
+    return row?.next as number;
   }
 
   #exhausted(set: RangeSet): LeaseError {
@@ -311,11 +311,11 @@ export class Store implements Disposable {
       .all(...values)
       .map((row) => ({
         attachment: this.#attachment(row),
-        hostEnd: row["host_end"] as string,
-        mtu: row["mtu"] as number,
-        pod: (row["pod"] as string | null) ?? undefined,
-        delegated: (row["delegated"] as string | null) ?? undefined,
-        addresses: (JSON.parse(row["addresses"] as string) as string[]).map((hex) => {
+        hostEnd: row.host_end as string,
+        mtu: row.mtu as number,
+        pod: (row.pod as string | null) ?? undefined,
+        delegated: (row.delegated as string | null) ?? undefined,
+        addresses: (JSON.parse(row.addresses as string) as string[]).map((hex) => {
           return addressFromBytes(Uint8Array.fromHex(hex));
         }),
       }));
@@ -323,7 +323,7 @@ export class Store implements Disposable {
 
   #attachment(row: Row): Attachment {
     const { network } = this;
-    return { network, containerId: row["container_id"] as string, ifName: row["if_name"] as string };
+    return { network, containerId: row.container_id as string, ifName: row.if_name as string };
   }
 
   #get(sql: string, ...values: SQLQueryBindings[]): Row | null {
