@@ -81,15 +81,19 @@ export interface LeaseRequest extends Intent {
   readonly isInUse: (address: Address) => boolean;
 }
 
-/** Open for one verb's time. Transactions of all processes queue at a lock; none polls, none is starved. */
+/**
+ * Open for one verb's time. Whoever reads or writes queues at a lock, so SQLite never answers "busy", nobody
+ * polls, and nobody is starved. The database is opened by the first who needs it.
+ */
 export class Store implements Disposable {
   readonly network: string;
-  readonly #database: Database;
+  readonly #directory: string;
   readonly #locks: LockFile;
+  #opened: Database | undefined;
 
-  private constructor(network: string, database: Database, locks: LockFile) {
+  private constructor(network: string, directory: string, locks: LockFile) {
     this.network = network;
-    this.#database = database;
+    this.#directory = directory;
     this.#locks = locks;
   }
 
@@ -97,16 +101,7 @@ export class Store implements Disposable {
   static open(stateDir: string, network: string): Store {
     const directory = join(stateDir, network);
     return attempt(`open the store in ${directory}`, () => {
-      let locks: LockFile;
-      try {
-        locks = new LockFile(join(directory, "lock"));
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-        mkdirSync(directory, { recursive: true, mode: 0o700 });
-        locks = new LockFile(join(directory, "lock"));
-      }
-      using _ = locks.hold(STORE_BYTE);
-      return new Store(network, openDatabase(join(directory, "leases.db")), locks);
+      return new Store(network, directory, openLocks(directory));
     });
   }
 
@@ -125,16 +120,16 @@ export class Store implements Disposable {
     return this.#locks.tryHold(byteOf(attachmentNumber));
   }
 
-  find({ containerId, ifName }: Attachment): Holding | undefined {
-    return this.#all("WHERE container_id = ? AND if_name = ?", containerId, ifName)[0];
+  find(attachment: Attachment): Holding | undefined {
+    return this.#alone("read", () => this.#find(attachment));
   }
 
   list(): Holding[] {
-    return this.#all("ORDER BY id");
+    return this.#alone("read", () => this.#all("ORDER BY id"));
   }
 
   isEmpty(): boolean {
-    return this.#get("SELECT 1 FROM attachment LIMIT 1") === null;
+    return this.#alone("read", () => this.#get("SELECT 1 FROM attachment LIMIT 1") === null);
   }
 
   /**
@@ -145,7 +140,7 @@ export class Store implements Disposable {
   acquire(request: LeaseRequest): readonly Address[] {
     const { attachment, requested } = request;
     return this.#transact(() => {
-      const held = this.find(attachment)?.addresses;
+      const held = this.#find(attachment)?.addresses;
       if (held !== undefined && held.length > 0) return confirmed(held, requested, attachment);
       const id = this.#insert(request);
       return choices(request).map(({ set, wish }) => this.#lease(id, set, wish, request.isInUse));
@@ -182,14 +177,16 @@ export class Store implements Disposable {
 
   /** Whether each set has an address left to give; throws a LeaseError that names the first that has none. */
   assertAvailable(sets: readonly RangeSet[]): void {
-    for (const set of sets) {
-      const fresh = set.some((range) => this.#fresh(range) !== undefined);
-      if (!fresh && this.#oldestFreed(set).next().done) throw this.#exhausted(set);
-    }
+    this.#alone("read", () => {
+      for (const set of sets) {
+        const fresh = set.some((range) => this.#fresh(range) !== undefined);
+        if (!fresh && this.#oldestFreed(set).next().done) throw this.#exhausted(set);
+      }
+    });
   }
 
   [Symbol.dispose](): void {
-    this.#database.close();
+    this.#opened?.close();
     this.#locks[Symbol.dispose]();
   }
 
@@ -334,12 +331,37 @@ export class Store implements Disposable {
     this.#database.query(sql).run(...values);
   }
 
-  /** One at a time on this host, all or nothing. */
+  #find({ containerId, ifName }: Attachment): Holding | undefined {
+    return this.#all("WHERE container_id = ? AND if_name = ?", containerId, ifName)[0];
+  }
+
+  /** All or nothing, also when the process dies. */
   #transact<T>(work: () => T): T {
-    return attempt(`write the store of network "${this.network}"`, () => {
+    return this.#alone("write", () => this.#database.transaction(work).immediate());
+  }
+
+  /** One at a time on this host. */
+  #alone<T>(verb: "read" | "write", work: () => T): T {
+    return attempt(`${verb} the store in ${this.#directory}`, () => {
       using _ = this.#locks.hold(STORE_BYTE);
-      return this.#database.transaction(work).immediate();
+      return work();
     });
+  }
+
+  get #database(): Database {
+    this.#opened ??= openDatabase(join(this.#directory, "leases.db"));
+    return this.#opened;
+  }
+}
+
+function openLocks(directory: string): LockFile {
+  const path = join(directory, "lock");
+  try {
+    return new LockFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    return new LockFile(path);
   }
 }
 
