@@ -2,18 +2,25 @@
 import { type Address, parseAddress } from "../address.ts";
 import type { Namespace } from "./netns.ts";
 import { decodeLink, getLinkByIndex } from "./rtnetlink/link.ts";
-import { decodeRoute, lookupRoute } from "./rtnetlink/route.ts";
+import { decodeRoute, lookupRoute, matchRoute } from "./rtnetlink/route.ts";
 
-/** Addresses for documentation (RFC 5737, RFC 3849): nothing more particular than the default route leads there. */
-const ELSEWHERE = ["192.0.2.1", "2001:db8::1"].map((text) => parseAddress(text) as Address);
+/**
+ * Addresses for documentation (RFC 5737, RFC 3849): by rights nothing more particular than the default route
+ * leads there. Several, as laboratories do use them.
+ */
+const ELSEWHERE = ["203.0.113.1", "198.51.100.1", "192.0.2.1", "2001:db8::1"].map(
+  (text) => parseAddress(text) as Address,
+);
 
 /** MTU of the interface that the default route leaves by; `undefined` where there is no default route. */
 export function egressMtu(host: Namespace): number | undefined {
   for (const address of ELSEWHERE) {
-    const [found] = host.netlink.exchange([lookupRoute(address)]);
-    const [route] = found?.messages ?? [];
-    const oif = route && decodeRoute(route).oif;
-    if (oif === undefined) continue;
+    // One question tells which route decides, the other what it comes to where it has several next hops.
+    const [match, lookup] = host.netlink.exchange([matchRoute(address), lookupRoute(address)]);
+    const [rule] = match?.messages ?? [];
+    const [outcome] = lookup?.messages ?? [];
+    const oif = outcome && decodeRoute(outcome).oif;
+    if (rule === undefined || decodeRoute(rule).dst.length > 0 || oif === undefined) continue;
     const [link] = host.netlink.execute(getLinkByIndex(oif));
     if (link) return decodeLink(link).mtu;
   }
