@@ -134,6 +134,8 @@ export function connect(a: TestNetns, b: TestNetns, { names, addresses, mtu = 15
     [b, names[1], addresses[1]],
   ] as const;
   for (const [netns, name, own] of ends) {
+    // The kernel's own link-local address too: until it is usable, nothing asks for an IPv6 neighbour.
+    netns.exec("sh", "-c", `echo 0 >/proc/sys/net/ipv6/conf/${name}/accept_dad`);
     netns.ipBatch(...own.map((address) => addAddress(address, name)), `link set ${name} up`);
   }
 }
