@@ -5,10 +5,10 @@ import { decodeLink, getLinkByIndex } from "./rtnetlink/link.ts";
 import { decodeRoute, lookupRoute, matchRoute } from "./rtnetlink/route.ts";
 
 /**
- * Addresses for documentation (RFC 5737, RFC 3849): by rights nothing more particular than the default route
+ * Addresses for documentation (RFC 5737, 3849 and 9637): by rights nothing more particular than the default route
  * leads there. Several, as laboratories do use them.
  */
-const ELSEWHERE = ["203.0.113.1", "198.51.100.1", "192.0.2.1", "2001:db8::1"].map(
+const ELSEWHERE = ["203.0.113.1", "198.51.100.1", "192.0.2.1", "2001:db8::1", "3fff::1"].map(
   (text) => parseAddress(text) as Address,
 );
 
