@@ -47,11 +47,14 @@ export interface Mistake {
 /** The node's own pod CIDRs, which "usePodCidr" and "usePodCidrIPv6" stand for. */
 export type PodCidrs = Readonly<Partial<Record<Family, string>>>;
 
-const POD_CIDR_WORDS: Readonly<Record<string, Family>> = { usepodcidr: 4, usepodcidripv6: 6 };
+const POD_CIDR_WORDS: ReadonlyMap<string, Family> = new Map([
+  ["usepodcidr", 4],
+  ["usepodcidripv6", 6],
+]);
 
 /** Which family's pod CIDR a `subnet` asks for, if it does. Like Calico, whatever the case of the letters. */
 export function podCidrFamily(subnet: string): Family | undefined {
-  return POD_CIDR_WORDS[subnet.toLowerCase()];
+  return POD_CIDR_WORDS.get(subnet.toLowerCase());
 }
 
 /**
