@@ -1,5 +1,5 @@
 // Network namespaces: opening them, working inside them, coming back.
-import { closeSync, fstatSync, openSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
 import { SystemError, setns } from "../libc.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { NETLINK_ROUTE } from "./rtnetlink/family.ts";
@@ -49,7 +49,8 @@ export class Namespace implements Disposable {
   static open(path: string): Namespace {
     let fd: number;
     try {
-      fd = openSync(path, "r");
+      // Were it a fifo, opening it would wait for a writer for ever.
+      fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? "EIO";
       const reason = code === "ENOENT" ? "no such file" : (error as Error).message;

@@ -31,6 +31,8 @@ export type PluginCall = {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Sent instead of `netconf`, byte for byte. */
   readonly stdin?: string | Uint8Array;
+  /** A command that starts the executable, whose path is given to it as the last argument: `["env", "-C", "/"]`. */
+  readonly through?: readonly string[];
 };
 
 /** Everything a plugin of any version may print, as a reader of the outcome wants it: nothing is sure to be there. */
@@ -97,8 +99,8 @@ export const gc = (call: PluginCall): PluginOutcome => plugin("GC", call);
 export const status = (call: PluginCall): PluginOutcome => plugin("STATUS", call);
 export const version = (call: PluginCall): PluginOutcome => plugin("VERSION", call);
 
-function command({ host }: PluginCall): string[] {
-  return [`--net=${host.path}`, "--", EXECUTABLE];
+function command({ host, through = [] }: PluginCall): string[] {
+  return [`--net=${host.path}`, "--", ...through, EXECUTABLE];
 }
 
 function options(verb: Verb, call: PluginCall) {
