@@ -14,6 +14,7 @@ import {
 import { builtinModules } from "node:module";
 import { join, relative } from "node:path";
 import { execa } from "execa";
+import { compileOptions } from "./compile-options.ts";
 import { compileSchemas, writeIfChanged } from "./compile-schemas.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -23,6 +24,7 @@ const INPUTS = [
   "src",
   "schemas",
   "scripts/build.ts",
+  "scripts/compile-options.ts",
   "scripts/compile-schemas.ts",
   "package.json",
   "package-lock.json",
@@ -92,13 +94,7 @@ function collectLicences(): void {
 /** Written aside and renamed, so that a test or a runtime that starts it never meets half an executable. */
 async function compileExecutable(): Promise<void> {
   const aside = "build/slash32";
-  await run("bun", [
-    ...["build", "dist/index.js", "--outfile", aside],
-    ...["--compile", "--target", "bun", "--format", "esm", "--minify", "--bytecode"],
-    // What happens to lie in the working directory of a container runtime is not our configuration.
-    ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
-    ...["--no-compile-autoload-tsconfig", "--no-compile-autoload-package-json"],
-  ]);
+  await run("bun", compileOptions("dist/index.js", aside));
   mkdirSync("bin", { recursive: true });
   renameSync(aside, "bin/slash32");
 }

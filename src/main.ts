@@ -15,7 +15,13 @@ function runPlugin(): number {
 /** A person calls. */
 async function runCommand(): Promise<number> {
   const { run } = await import(/* webpackMode: "eager" */ "./cli/cli.ts");
-  return run(process.argv.slice(2), { out: (text) => write(1, text), err: (text) => write(2, text) });
+  return run(process.argv.slice(2), {
+    out: (text) => write(1, text),
+    err: (text) => write(2, text),
+    input: () => readFileSync(0, "utf8"),
+    colours: process.stdout.isTTY === true && !process.env.NO_COLOR,
+    environment: process.env,
+  });
 }
 
 /** Whole, by write(2): `process.stdout` takes longer to set up than ADD takes to wire. False if the reader is gone. */

@@ -1,65 +1,72 @@
-// What people get who type `slash32` at a prompt.
+// What people get who type `slash32` at a prompt: a table of commands.
 import { VERSION } from "../generated/version.ts";
+import { type Command, Exit, type Terminal, UsageError } from "./command.ts";
+import { table } from "./paint.ts";
 
-export interface Terminal {
-  out(text: string): void;
-  err(text: string): void;
-}
-
-interface Command {
+interface Entry {
   readonly summary: string;
-  run(args: readonly string[], terminal: Terminal): number | Promise<number>;
+  /** A command is loaded when it is called for: they are larger than the plugin. */
+  load(): Promise<Command>;
 }
 
-const COMMANDS: Readonly<Record<string, Command>> = {
-  "--help": {
-    summary: "print this",
-    run(_, { out }) {
-      out(help());
-      return 0;
-    },
-  },
-  "--version": {
-    summary: "print the version",
-    run(_, { out }) {
-      out(`slash32 ${VERSION}\n`);
-      return 0;
-    },
-  },
-};
-
-const ALIASES: Readonly<Record<string, string>> = {
-  "-h": "--help",
-  help: "--help",
-  "-v": "--version",
-  version: "--version",
-};
+const COMMANDS: Readonly<Record<string, Entry>> = {};
 
 /** Runs one command and returns the exit status. */
-export function run(args: readonly string[], terminal: Terminal): number | Promise<number> {
-  const [name, ...rest] = args;
+export async function run([name, ...args]: readonly string[], terminal: Terminal): Promise<number> {
   if (name === undefined) {
     terminal.err(
-      `slash32 is a CNI plugin: a container runtime runs it, with CNI_COMMAND in its environment.\n\n${help()}`,
+      `slash32 is a CNI plugin: a container runtime runs it, with CNI_COMMAND in its environment.\n`,
     );
-    return 2;
+    terminal.err(`\n${help()}`);
+    return Exit.usage;
   }
-  const key = ALIASES[name] ?? name;
-  const command = Object.hasOwn(COMMANDS, key) ? COMMANDS[key] : undefined;
-  if (command) return command.run(rest, terminal);
-  terminal.err(`slash32: no command ${JSON.stringify(name)}; slash32 --help lists them\n`);
-  return 2;
+  if (["--version", "-v", "version"].includes(name)) {
+    terminal.out(`slash32 ${VERSION}\n`);
+    return Exit.ok;
+  }
+  if (["--help", "-h", "help"].includes(name)) {
+    terminal.out(help());
+    return Exit.ok;
+  }
+  const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (entry === undefined) return complain(`no command ${JSON.stringify(name)}`, "slash32 --help", terminal);
+  return runCommand(name, await entry.load(), args, terminal);
+}
+
+async function runCommand(
+  name: string,
+  command: Command,
+  args: string[],
+  terminal: Terminal,
+): Promise<number> {
+  if (args.includes("--help") || args.includes("-h")) {
+    terminal.out(command.help);
+    return Exit.ok;
+  }
+  try {
+    return await command.run(args, terminal);
+  } catch (error) {
+    if (error instanceof UsageError) return complain(error.message, `slash32 ${name} --help`, terminal);
+    terminal.err(`slash32 ${name}: ${error instanceof Error ? error.message : error}\n`);
+    return Exit.found;
+  }
+}
+
+function complain(what: string, hint: string, { err }: Terminal): number {
+  err(`slash32: ${what}; ${hint} tells more\n`);
+  return Exit.usage;
 }
 
 function help(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const commands = Object.entries(COMMANDS).map(
-    ([name, { summary }]) => `  slash32 ${name.padEnd(width)}  ${summary}`,
-  );
+  const rows = [
+    ...Object.entries(COMMANDS).map(([name, { summary }]) => [`  slash32 ${name}`, summary]),
+    ["  slash32 --version", "print the version"],
+    ["  slash32 --help", "print this; after a command: print its options and examples"],
+  ];
   return `slash32 gives every pod a single address and nothing else: a /32, a veth and a route.
 
 Commands:
-${commands.join("\n")}
+${table(rows).join("\n")}
 
 As a plugin, by hand (a runtime does the same):
   ip netns add demo

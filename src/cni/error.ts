@@ -62,6 +62,7 @@ export function errorObject(error: unknown, cniVersion: string): ErrorObject {
 
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
+  if (error instanceof SuppressedError) return withFailedUndo(error);
   const known = TABLE.find(([kind]) => error instanceof kind);
   if (known === undefined) {
     const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
@@ -146,6 +147,14 @@ const ADVICE: Readonly<Record<string, string>> = {
 
 function wrapped(error: Error, code: number, reason: string, advice: string): CniError {
   return new CniError(code, reason, `${error.message}; ${advice}`, causes(error.cause), { cause: error });
+}
+
+/** A failure whose undo failed as well: the failure is what is reported, what the undo left is in the details. */
+function withFailedUndo({ error, suppressed }: SuppressedError): CniError {
+  const { code, reason, message, details } = toCniError(suppressed);
+  const undo = toCniError(error);
+  const lines = [details, `Undoing it failed too: ${undo.message}`, undo.details].filter(Boolean);
+  return new CniError(code, reason, message, lines.join("\n"), { cause: error });
 }
 
 /** The chain of causes, one a line. */

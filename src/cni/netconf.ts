@@ -64,6 +64,7 @@ export function readNetconf(text: string): Netconf {
   const document = readObject(text);
   if (document.name !== undefined && typeof document.name !== "string") throw undecodable("name", "a string");
   const { name = "", cniVersion = "" } = document as { name?: string; cniVersion?: unknown };
+  if (typeof cniVersion !== "string") throw undecodable("cniVersion", "a string");
   if (name === "") throw invalidConfig("name is missing, expected the network's name");
   if (!isPlainName(name)) {
     throw invalidConfig(`name is ${JSON.stringify(name)}, expected letters, digits, '_', '.' and '-'`);
@@ -71,7 +72,6 @@ export function readNetconf(text: string): Netconf {
   if (name.length > LONGEST_NETWORK_NAME) {
     throw invalidConfig(`name has ${name.length} characters, expected at most ${LONGEST_NETWORK_NAME}`);
   }
-  if (typeof cniVersion !== "string") throw undecodable("cniVersion", "a string");
   const wanted = cniVersion || "0.1.0"; // before there was a key, there was that version
   if (!isSupported(wanted)) throw incompatible(wanted);
   const lenient = { ...document, ...capabilities(document.runtimeConfig) };

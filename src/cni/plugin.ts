@@ -2,8 +2,9 @@
 import { add } from "./add.ts";
 import { check } from "./check.ts";
 import { del } from "./del.ts";
-import { CniError, Code, errorObject } from "./error.ts";
+import { CniError, Code, type ErrorObject, errorObject } from "./error.ts";
 import { gc } from "./gc.ts";
+import { logVerb } from "./log.ts";
 import { type Netconf, readNetconf } from "./netconf.ts";
 import { type Environment, type Request, readRequest } from "./request.ts";
 import { renderResult } from "./result.ts";
@@ -39,16 +40,24 @@ const VERBS: Readonly<Record<string, Verb>> = {
 /** Answers one request. Never throws. What is wrong is found in the specification's order: 4, 5, 6, 7, 1. */
 export function answer(environment: Environment, readStdin: () => string): Answer {
   let spoken: CniVersion = NEWEST_VERSION;
+  let log: (outcome: { result?: object | undefined; error?: ErrorObject }) => void = () => {};
   try {
+    const started = performance.now();
     const request = readRequest(environment);
     if (request.verb === "VERSION") return { stdout: version(askedVersion(readStdin)), exitCode: 0 };
     const text = readInput(readStdin);
     const asked = askedVersion(() => text);
     if (asked !== undefined && isSupported(asked)) spoken = asked;
     const netconf = readNetconf(text);
-    return { stdout: verbOf(request, netconf).run(request, netconf), exitCode: 0 };
-  } catch (error) {
-    return { stdout: errorObject(error, spoken), exitCode: 1 };
+    log = (outcome) =>
+      logVerb({ request, network: netconf.name, document: netconf.document, started, ...outcome });
+    const result = verbOf(request, netconf).run(request, netconf);
+    log({ result });
+    return { stdout: result, exitCode: 0 };
+  } catch (caught) {
+    const error = errorObject(caught, spoken);
+    log({ error });
+    return { stdout: error, exitCode: 1 };
   }
 }
 

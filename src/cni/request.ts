@@ -21,11 +21,11 @@ export interface Request {
   readonly environment: Environment;
 }
 
-const REQUIRED: Readonly<Record<string, readonly (keyof typeof VALIDATORS)[]>> = {
-  ADD: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],
-  CHECK: ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"],
-  DEL: ["CNI_CONTAINERID", "CNI_IFNAME"],
-};
+const REQUIRED: ReadonlyMap<string, readonly (keyof typeof VALIDATORS)[]> = new Map([
+  ["ADD", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]],
+  ["CHECK", ["CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"]],
+  ["DEL", ["CNI_CONTAINERID", "CNI_IFNAME"]],
+]);
 
 const VALIDATORS = {
   CNI_CONTAINERID: containerIdMistake,
@@ -38,7 +38,7 @@ export function readRequest(environment: Environment): Request {
   const value = (name: string) => environment[name] ?? "";
   const verb = value("CNI_COMMAND");
   const missing: string[] = [];
-  for (const name of REQUIRED[verb] ?? []) {
+  for (const name of REQUIRED.get(verb) ?? []) {
     if (value(name) === "") missing.push(name);
     else {
       const mistake = VALIDATORS[name](value(name));

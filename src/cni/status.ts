@@ -1,4 +1,5 @@
 // STATUS: whether an ADD could be served now. Polled every few seconds: it is cheap and leaves no traces.
+import type { Family } from "../address.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { readSysctl } from "../datapath/sysctl.ts";
 import { assertWritable, Store } from "../ipam/store.ts";
@@ -6,7 +7,7 @@ import { stateDirOf } from "./endpoint.ts";
 import { CniError, Code, toCniError } from "./error.ts";
 import { type Netconf, validDocument } from "./netconf.ts";
 import type { Request } from "./request.ts";
-import { addressSource } from "./source.ts";
+import { type AddressSource, addressSource } from "./source.ts";
 
 /** Throws a CniError 50 when no ADD could be served, 51 when pods that are there suffer as well. */
 export function status(request: Request, netconf: Netconf): void {
@@ -19,18 +20,30 @@ export function status(request: Request, netconf: Netconf): void {
     else {
       using store = Store.open(stateDir, netconf.name);
       source.status(store);
-      if (!store.isEmpty()) assertForwarding();
+      if (!store.isEmpty()) assertForwarding(familiesOf(store, source));
     }
   } catch (error) {
     throw notReady(toCniError(error));
   }
 }
 
-/** The first ADD switches forwarding on; that it is off later cuts every pod off. */
-function assertForwarding(): void {
+/** Families of the addresses that pods have. */
+function familiesOf(store: Store, source: AddressSource): Set<Family> {
+  return new Set(store.list().flatMap((held) => source.recall(held).addresses.map(({ family }) => family)));
+}
+
+const FORWARDING: Readonly<Record<Family, string>> = {
+  4: "net/ipv4/ip_forward",
+  6: "net/ipv6/conf/all/forwarding",
+};
+
+/** The first ADD of a family switches forwarding on; that it is off later cuts every pod off. */
+function assertForwarding(families: ReadonlySet<Family>): void {
   using host = Namespace.current();
-  if (readSysctl(host, "net/ipv4/ip_forward") !== "0") return;
-  const message = "Cannot forward packets of pods: net.ipv4.ip_forward is 0; sysctl -w net.ipv4.ip_forward=1";
+  const off = [...families].map((family) => FORWARDING[family]).find((key) => readSysctl(host, key) === "0");
+  if (off === undefined) return;
+  const setting = off.replaceAll("/", ".");
+  const message = `Cannot forward packets of pods: ${setting} is 0; sysctl -w ${setting}=1`;
   throw new CniError(Code.notReadyAndLimited, "ForwardingOff", message);
 }
 

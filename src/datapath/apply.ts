@@ -1,5 +1,6 @@
 // Reader of the wiring: makes every step true, or none.
 
+import { timed } from "../trace.ts";
 import { HOST_MAC } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
 import type { NetlinkError } from "./netlink/error.ts";
@@ -30,8 +31,7 @@ export function apply(steps: readonly Step[], sides: Sides): Step[] {
   using undo = new DisposableStack();
   const devices = new Devices();
   const skipped: Step[] = [];
-  for (const batch of batches(steps)) {
-    const [step] = batch;
+  const carryOut = ([step, ...more]: [Step, ...Step[]]) => {
     if (step.kind === "veth") {
       const link = addCable(step, sides);
       undo.defer(() => remove(link.name, sides.host));
@@ -41,9 +41,10 @@ export function apply(steps: readonly Step[], sides: Sides): Step[] {
     } else if (step.kind === "gateway") {
       answer(step, sides, devices);
     } else {
-      skipped.push(...send(batch as MessageStep[], sides[step.on], devices));
+      skipped.push(...send([step, ...(more as MessageStep[])], sides[step.on], devices));
     }
-  }
+  };
+  for (const batch of batches(steps)) timed(nameOf(batch), () => carryOut(batch));
   for (const step of steps) if (step.kind === "veth") confirm(step, sides);
   undo.move(); // done: nothing is left to take back
   return skipped;
@@ -54,7 +55,7 @@ export function apply(steps: readonly Step[], sides: Sides): Step[] {
  * no error. The sandbox need not exist. Waits for the kernel, some 20 ms (RCU).
  */
 export function remove(hostEnd: string, host: Namespace): boolean {
-  const [outcome] = host.netlink.exchange([deleteLink(hostEnd)]);
+  const [outcome] = timed("link delete", () => host.netlink.exchange([deleteLink(hostEnd)]));
   if (outcome?.error === undefined) return true;
   if (outcome.error.code === "ENODEV") return false;
   throw outcome.error;
@@ -89,6 +90,13 @@ function addCable(step: StepOf<"veth">, sides: Sides): Link {
   if (message === undefined)
     throw read?.error ?? new Error(`Cannot read back ${step.hostEnd.name}: no answer`);
   return decodeLink(message);
+}
+
+/** For the log: "veth", "sysctl proxy_arp", "sandbox up address route". */
+function nameOf([step, ...more]: [Step, ...Step[]]): string {
+  if (step.kind === "sysctl") return `sysctl ${step.key}`;
+  const kinds = [step, ...more].map(({ kind }) => kind);
+  return `${step.on} ${[...new Set(kinds)].join(" ")}`;
 }
 
 /** Sysctls and cable travel alone; runs of other steps on one side share a datagram. */

@@ -1,6 +1,7 @@
 // Another IPAM plugin gives the addresses: it is executed as the CNI specification says (section 4, "Delegation").
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { timed } from "../trace.ts";
 
 /** A plugin that hangs is killed: the runtime's own deadline is minutes away, and it would kill us instead. */
 const TIMEOUT_MS = 30_000;
@@ -43,17 +44,19 @@ export interface Delegate {
 export function runDelegate(delegate: Delegate, verb: string, changes: Record<string, string> = {}): unknown {
   const { type, environment, netconf } = delegate;
   const executable = findPlugin(delegate);
-  const run = Bun.spawnSync({
-    cmd: [executable],
-    env: { ...environment, ...changes, CNI_COMMAND: verb },
-    stdin: Buffer.from(netconf),
-    stdout: "pipe",
-    // Not inherited: a runtime waits until all who hold its pipes have let go.
-    stderr: "pipe",
-    timeout: TIMEOUT_MS,
-    killSignal: "SIGKILL",
-    maxBuffer: LONGEST_ANSWER_BYTES,
-  });
+  const run = timed(`${type} ${verb}`, () =>
+    Bun.spawnSync({
+      cmd: [executable],
+      env: { ...environment, ...changes, CNI_COMMAND: verb },
+      stdin: Buffer.from(netconf),
+      stdout: "pipe",
+      // Not inherited: a runtime waits until all who hold its pipes have let go.
+      stderr: "pipe",
+      timeout: TIMEOUT_MS,
+      killSignal: "SIGKILL",
+      maxBuffer: LONGEST_ANSWER_BYTES,
+    }),
+  );
   if (run.stderr.length > 0) process.stderr.write(run.stderr);
   const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
   if (run.exitedDueToTimeout)

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { type Address, addressBytes, addressFromBytes, formatAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
 import { LockFile } from "../lock.ts";
+import { timed } from "../trace.ts";
 import { isLeasable, leasableCount, nextLeasable, type Range, type RangeSet, rangeName } from "./range.ts";
 
 const SCHEMA_VERSION = 1;
@@ -112,7 +113,7 @@ export class Store implements Disposable {
 
   /** Waits for all other verbs on this attachment; they wait until the answer is disposed of. */
   lock(attachmentNumber: bigint): Disposable {
-    return this.#locks.hold(byteOf(attachmentNumber));
+    return timed("wait for the attachment", () => this.#locks.hold(byteOf(attachmentNumber)));
   }
 
   /** Like `lock`, but `undefined` at once when another verb is at work on the attachment. */
@@ -179,8 +180,8 @@ export class Store implements Disposable {
   assertAvailable(sets: readonly RangeSet[]): void {
     this.#alone("read", () => {
       for (const set of sets) {
-        const fresh = set.some((range) => this.#fresh(range) !== undefined);
-        if (!fresh && this.#oldestFreed(set).next().done) throw this.#exhausted(set);
+        const fresh = set.some((range) => first(this.#fresh(range)) !== undefined);
+        if (!fresh && first(this.#oldestFreed(set)) === undefined) throw this.#exhausted(set);
       }
     });
   }
@@ -227,11 +228,10 @@ export class Store implements Disposable {
   /** An address that was never given before. */
   #pickFresh(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
     for (const range of set) {
-      for (let address = this.#fresh(range); address; address = nextLeasable(range, address.value + 1n)) {
-        if (this.#isHeld(address)) continue;
+      for (const address of this.#fresh(range)) {
         if (isInUse(address)) {
           // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
-          const queue = "INSERT INTO address (address, freed) VALUES (?, ?) ON CONFLICT DO NOTHING";
+          const queue = "INSERT INTO address (address, freed) VALUES (?, ?)";
           this.#run(queue, addressBytes(address), this.#nextFreed());
           continue;
         }
@@ -257,8 +257,17 @@ export class Store implements Disposable {
     }
   }
 
-  /** Where the range's fresh addresses begin; `undefined` when there are none left. */
-  #fresh(range: Range): Address | undefined {
+  /** The range's addresses that were never given, in order. Others were, if requested or through another range. */
+  *#fresh(range: Range): Generator<Address> {
+    let address = this.#cursor(range);
+    for (; address; address = nextLeasable(range, address.value + 1n)) {
+      const known = this.#get("SELECT 1 FROM address WHERE address = ?", addressBytes(address));
+      if (known === null) yield address;
+    }
+  }
+
+  /** No address before it is fresh; `undefined` when none is. */
+  #cursor(range: Range): Address | undefined {
     const row = this.#get("SELECT next FROM cursor WHERE range = ?", rangeName(range));
     if (row === null) return nextLeasable(range, range.first);
     const next = row.next as Uint8Array | null;
@@ -270,13 +279,6 @@ export class Store implements Disposable {
     const move =
       "INSERT INTO cursor (range, next) VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next";
     this.#run(move, rangeName(range), next);
-  }
-
-  #isHeld(address: Address): boolean {
-    return (
-      this.#get("SELECT 1 FROM address WHERE address = ? AND held_by IS NOT NULL", addressBytes(address)) !==
-      null
-    );
   }
 
   #holder(address: Address): Attachment | undefined {
@@ -343,8 +345,8 @@ export class Store implements Disposable {
   /** One at a time on this host. */
   #alone<T>(verb: "read" | "write", work: () => T): T {
     return attempt(`${verb} the store in ${this.#directory}`, () => {
-      using _ = this.#locks.hold(STORE_BYTE);
-      return work();
+      using _ = timed("wait for the store", () => this.#locks.hold(STORE_BYTE));
+      return timed(`${verb} the store`, work);
     });
   }
 
@@ -396,6 +398,12 @@ function openDatabase(path: string): Database {
     throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
   }
   return database;
+}
+
+/** Lets go of the rest: a query that is left half-read would keep every other process from writing. */
+function first<T>(values: Iterable<T>): T | undefined {
+  for (const value of values) return value;
+  return undefined;
 }
 
 /** Which wish goes to which set. A wish that no set can serve is refused before anything is written. */

@@ -84,7 +84,7 @@ export function decodeMessages(bytes: Uint8Array): Message[] {
 
 /** Reads NLMSG_ERROR (`int error; struct nlmsghdr msg; …`) and NLMSG_DONE (`int error; …`). */
 export function readAcknowledgement({ type, flags, body }: Message): Acknowledgement {
-  const errno = -viewOf(body).getInt32(0, true);
+  const errno = Math.abs(viewOf(body).getInt32(0, true));
   if ((flags & NLM_F_ACK_TLVS) === 0) return { errno, text: undefined };
   const attributes = readAttributes(body.subarray(type === NLMSG_DONE ? 4 : 4 + echoedLength(flags, body)));
   return { errno, text: readString(attributes.get(NLMSGERR_ATTR_MSG)) };

@@ -4,7 +4,6 @@ import { describeErrno, errnoName, receive, SystemError, send, setSocketOption, 
 import { concat } from "./attribute.ts";
 import { NetlinkError } from "./error.ts";
 import {
-  type Acknowledgement,
   decodeMessages,
   encodeMessage,
   type Message,
@@ -118,7 +117,7 @@ export class NetlinkSocket implements Disposable {
       if (message.sequence !== sequence) continue;
       interrupted ||= (message.flags & NLM_F_DUMP_INTR) !== 0;
       if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
-        return { error: refusal(request, readAcknowledgement(message)), messages, interrupted };
+        return { error: refusal(request, message), messages, interrupted };
       }
       // Copied, for the next datagram overwrites the buffer.
       messages.push({ ...message, body: message.body.slice() });
@@ -137,9 +136,14 @@ export class NetlinkSocket implements Disposable {
   }
 }
 
-function refusal({ command }: Request, { errno, text }: Acknowledgement): NetlinkError | undefined {
-  if (errno === 0) return undefined;
-  return new NetlinkError(command, errnoName(errno), text ?? describeErrno(errno));
+function refusal({ command }: Request, message: Message): NetlinkError | undefined {
+  try {
+    const { errno, text } = readAcknowledgement(message);
+    if (errno === 0) return undefined;
+    return new NetlinkError(command, errnoName(errno), text ?? describeErrno(errno));
+  } catch (error) {
+    return translated(command, error);
+  }
 }
 
 function translated(command: string, cause: unknown): NetlinkError {

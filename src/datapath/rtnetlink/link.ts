@@ -78,7 +78,8 @@ export function setLinkUp(dev: Device, { alias }: { alias?: string } = {}): Requ
     type: RTM_NEWLINK,
     flags: 0,
     body: withAttributes(ifinfomsg({ index: dev.index, up: true }), (attributes) => {
-      if (alias !== undefined) attributes.string(IFLA_IFALIAS, alias);
+      // Without its NUL, which the kernel would count towards the 255 bytes there is room for.
+      if (alias !== undefined) attributes.bytes(IFLA_IFALIAS, new TextEncoder().encode(alias));
     }),
   };
 }

@@ -1,0 +1,61 @@
+// The log: one line of JSON for each verb, for whoever has to find out later what happened.
+import { closeSync, openSync, writeSync } from "node:fs";
+import { takenSpans } from "../trace.ts";
+import type { ErrorObject } from "./error.ts";
+import type { NetconfDocument } from "./netconf.ts";
+import { podOf, type Request } from "./request.ts";
+
+/** A verb and its outcome. */
+export interface Entry {
+  readonly request: Request;
+  readonly network: string;
+  readonly document: NetconfDocument;
+  /** When the verb began, as `performance.now()` counts. */
+  readonly started: number;
+  readonly result?: object | undefined;
+  readonly error?: ErrorObject;
+}
+
+/** In debug lines; the others name the few that took longest. */
+const SLOWEST = 3;
+
+/**
+ * Appends the line, if the configuration names a file and the level wants it. One write(2) with O_APPEND: lines of
+ * processes at the same time do not mix. A log that cannot be written costs the line, never the pod.
+ */
+export function logVerb(entry: Entry): void {
+  const { logFile, logLevel = "info" } = entry.document;
+  if (typeof logFile !== "string" || (logLevel === "error" && entry.error === undefined)) return;
+  try {
+    const fd = openSync(logFile, "a", 0o600);
+    try {
+      writeSync(fd, `${JSON.stringify(line(entry, logLevel === "debug"))}\n`);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // See above.
+  }
+}
+
+function line({ request, network, started, result, error }: Entry, all: boolean): object {
+  const spans = takenSpans().map(({ what, milliseconds }) => ({ what, ms: rounded(milliseconds) }));
+  const slowest = [...spans].sort((a, b) => b.ms - a.ms).slice(0, SLOWEST);
+  return {
+    time: new Date().toISOString(),
+    verb: request.verb,
+    network,
+    containerId: request.containerId,
+    ifName: request.ifName,
+    netns: request.netns,
+    pod: podOf(request),
+    trace: request.environment.TRACEPARENT,
+    ms: rounded(performance.now() - started),
+    ...(error ? { error } : { result }),
+    [all ? "steps" : "slowest"]: all ? spans : slowest,
+  };
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 100) / 100;
+}
