@@ -12,6 +12,7 @@ const IFLA_LINK = 5;
 const IFLA_LINKINFO = 18;
 const IFLA_IFALIAS = 20;
 const IFLA_NET_NS_FD = 28;
+const IFLA_LINK_NETNSID = 37;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
@@ -32,6 +33,8 @@ export interface Link extends Device {
   readonly kind: string | undefined;
   /** For a veth the index of its peer, in the peer's namespace. */
   readonly peerIndex: number | undefined;
+  /** By which number this namespace knows the peer's (find-namespace.ts); absent when the peer is in the same. */
+  readonly peerNamespace: number | undefined;
   readonly alias: string | undefined;
 }
 
@@ -132,6 +135,7 @@ export function decodeLink({ body }: Message): Link {
     mtu: readU32(attributes.get(IFLA_MTU)) ?? 0,
     kind: readString(kind),
     peerIndex: readU32(attributes.get(IFLA_LINK)),
+    peerNamespace: readU32(attributes.get(IFLA_LINK_NETNSID)),
     alias: readString(attributes.get(IFLA_IFALIAS)),
   };
 }
