@@ -33,6 +33,7 @@ export function add(request: Request, netconf: Netconf): Result {
   using undo = new DisposableStack(); // last, so that it runs while all the above is open
 
   const source = addressSource(request, netconf, document, stateDirOf(document));
+  const leftover = findLink(host, hostEnd);
   const isInUse = (address: Parameters<typeof isAddressInUse>[1]) => isAddressInUse(host, address);
   const acquired = source.acquire(store, {
     attachment,
@@ -42,7 +43,6 @@ export function add(request: Request, netconf: Netconf): Result {
     isInUse,
     mtu,
   });
-  const leftover = findLink(host, hostEnd);
   const giveBack = () => source.release(store, attachment);
   // What an earlier ADD wired stays leased, whatever becomes of this one.
   if (leftover === undefined) undo.defer(giveBack);

@@ -33,9 +33,7 @@ export function apply(steps: readonly Step[], sides: Sides): Step[] {
   const skipped: Step[] = [];
   const carryOut = ([step, ...more]: [Step, ...Step[]]) => {
     if (step.kind === "veth") {
-      const link = addCable(step, sides);
-      undo.defer(() => remove(link.name, sides.host));
-      devices.learn(step, link);
+      devices.learn(step, addCable(step, sides, undo));
     } else if (step.kind === "sysctl") {
       set(step, sides);
     } else if (step.kind === "gateway") {
@@ -81,11 +79,11 @@ class Devices {
   }
 }
 
-function addCable(step: StepOf<"veth">, sides: Sides): Link {
-  const { host, sandbox } = sides;
+function addCable(step: StepOf<"veth">, { host, sandbox }: Sides, undo: DisposableStack): Link {
   // One exchange: the number of either end is read back with the cable's own acknowledgement.
   const [made, read] = host.netlink.exchange([vethRequest(step, sandbox), getLink(step.hostEnd.name)]);
   if (made?.error) throw made.error;
+  undo.defer(() => remove(step.hostEnd.name, host));
   const [message] = read?.messages ?? [];
   if (message === undefined)
     throw read?.error ?? new Error(`Cannot read back ${step.hostEnd.name}: no answer`);

@@ -62,7 +62,8 @@ export class Namespace implements Disposable {
       namespace.inside(() => undefined);
     } catch (error) {
       closeSync(fd);
-      if (!(error instanceof SystemError)) throw error;
+      // Anything else than EINVAL is not the path's fault: EPERM is ours.
+      if (!(error instanceof SystemError) || error.code !== "EINVAL") throw error;
       throw new NamespaceError(path, error.code, "it is not a network namespace", { cause: error });
     }
     return namespace;
