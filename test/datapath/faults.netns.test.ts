@@ -83,12 +83,11 @@ describe("what is in the way", () => {
   test.each(DUAL)("a route to %s through another interface is named, and left as it is", (address) => {
     using pod = new TestNetns("pod");
     host.ip("route", "add", address, "dev", "uplink0");
-    const [uplink] = host.ip("link", "show", "uplink0") as { ifindex: number }[];
     const before = untouched(host);
     const error = failure(() => wire(host, pod, endpoint));
     expect(error).toMatchObject({ code: "EEXIST" });
     expect(error.message).toContain(`route add ${address}`);
-    expect(error.message).toMatch(new RegExp(`it is routed through interface ${uplink?.ifindex} already$`));
+    expect(error.message).toMatch(/: it is routed through uplink0 already$/);
     expect(untouched(host)).toEqual(before);
     expect(left(pod)).toEqual({ links: ["lo"], routes: [], neighbours: [] });
     host.ip("route", "delete", address);
