@@ -3,6 +3,7 @@
 import { timed } from "../trace.ts";
 import { HOST_MAC } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
+import { linkName } from "./host.ts";
 import type { NetlinkError } from "./netlink/error.ts";
 import { NetlinkError as Refusal } from "./netlink/error.ts";
 import type { Namespace } from "./netns.ts";
@@ -134,7 +135,9 @@ function routedElsewhere(step: StepOf<"route">, error: NetlinkError, namespace: 
   const [message] = match?.messages ?? [];
   const oif = message && decodeRoute(message).oif;
   const reason =
-    oif === undefined ? error.reason : `${error.reason}: it is routed through interface ${oif} already`;
+    oif === undefined
+      ? error.reason
+      : `${error.reason}: it is routed through ${linkName(namespace, oif)} already`;
   return new Refusal(error.request, error.code, reason, { cause: error });
 }
 

@@ -2,7 +2,7 @@
 import { type Address, hostPrefix, samePrefix } from "../address.ts";
 import { aliasPrefix } from "./endpoint.ts";
 import type { Namespace } from "./netns.ts";
-import { decodeLink, getLink, type Link, listLinks } from "./rtnetlink/link.ts";
+import { decodeLink, getLink, getLinkByIndex, type Link, listLinks } from "./rtnetlink/link.ts";
 import { decodeRoute, matchRoute } from "./rtnetlink/route.ts";
 
 /** An interface by name; `undefined` when there is none. */
@@ -11,6 +11,13 @@ export function findLink(namespace: Namespace, name: string): Link | undefined {
   if (outcome?.error && outcome.error.code !== "ENODEV") throw outcome.error;
   const [message] = outcome?.messages ?? [];
   return message && decodeLink(message);
+}
+
+/** What people call an interface that the kernel tells by number; "interface 7" when it has just gone. */
+export function linkName(namespace: Namespace, index: number): string {
+  const [outcome] = namespace.netlink.exchange([getLinkByIndex(index)]);
+  const [message] = outcome?.messages ?? [];
+  return message ? decodeLink(message).name : `interface ${index}`;
 }
 
 /**

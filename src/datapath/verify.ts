@@ -9,8 +9,9 @@ import {
 } from "../address.ts";
 import type { Sides } from "./apply.ts";
 import { gatewayAnswers } from "./gateway.ts";
+import { linkName } from "./host.ts";
 import type { Request } from "./netlink/message.ts";
-import { decodeAddress, listAddresses } from "./rtnetlink/address.ts";
+import { addAddress, decodeAddress, type InterfaceAddress, listAddresses } from "./rtnetlink/address.ts";
 import { type Device, decodeLink, getLink, type Link } from "./rtnetlink/link.ts";
 import { decodeNeighbour, getNeighbour } from "./rtnetlink/neighbour.ts";
 import {
@@ -61,7 +62,8 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
   veth({ hostEnd, sandboxEnd }, view) {
     const host = view.link("host", hostEnd.name);
     const sandbox = view.link("sandbox", sandboxEnd.name);
-    const joined = host !== undefined && host.peerIndex === sandbox?.index && host.kind === "veth";
+    // Each names the other's number: one number alone may be right by chance, in another namespace.
+    const joined = host?.peerIndex === sandbox?.index && sandbox?.peerIndex === host?.index;
     return [
       ...end(`host end ${hostEnd.name}`, host, hostEnd),
       ...end(`sandbox end ${sandboxEnd.name}`, sandbox, sandboxEnd, "sandbox", view),
@@ -95,7 +97,8 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     const exact = held.find(({ prefix }) => samePrefix(prefix, hostPrefix(address)));
     if (exact) return exact.tentative ? [{ subject, is: "tentative", should: "usable" }] : [];
     const other = held.find(({ prefix }) => sameAddress(prefix.address, address));
-    return [{ subject, is: other ? formatPrefix(other.prefix) : "missing", should: "present" }];
+    if (other === undefined) return [{ subject, is: "missing", should: "present" }];
+    return [{ subject, is: formatPrefix(other.prefix), should: "present", restore: exchanged(other, dev) }];
   },
 
   route(step, view) {
@@ -106,7 +109,10 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     if (present.some((route) => isRoute(step, route, view))) return [];
     if (ifAbsent && present.length > 0) return [];
     const [other] = present;
-    return [{ subject, is: other ? view.describe(on, other) : "missing", should }];
+    if (other === undefined) return [{ subject, is: "missing", should }];
+    // Another's route is in the way: adding ours would be refused.
+    const restore = commandOf({ ...step, on: "host" }, "").replace(" route add ", " route replace ");
+    return [{ subject, is: view.describe(on, other), should, restore }];
   },
 
   neighbour({ on, dev, address, mac }, view) {
@@ -169,7 +175,7 @@ class View {
   }
 
   describe(on: Side, { via, oif }: Route): string {
-    return `${via ? `via ${formatAddress(via)} ` : ""}dev ${oif === undefined ? "none" : `index ${oif} ${where(on)}`}`;
+    return `${via ? `via ${formatAddress(via)} ` : ""}dev ${oif === undefined ? "none" : linkName(this.sides[on], oif)}`;
   }
 
   #matching(address: Address): Route[] {
@@ -198,6 +204,13 @@ class View {
     if (!this.#answers.has(question)) this.#answers.set(question, ask());
     return this.#answers.get(question) as T;
   }
+}
+
+/** IPv6 has an address once, whatever its length; IPv4 drops all routes with an interface's last address. */
+function exchanged({ prefix }: InterfaceAddress, dev: string): string {
+  const add = addAddress(hostPrefix(prefix.address), { name: dev, index: 0 }).command;
+  const remove = `ip address delete ${formatPrefix(prefix)} dev ${dev}`;
+  return prefix.address.family === 6 ? `${remove} && ${add}` : `${add} && ${remove}`;
 }
 
 function isRoute(step: StepOf<"route">, route: Route, view: View): boolean {

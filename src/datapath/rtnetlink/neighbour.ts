@@ -16,7 +16,21 @@ export interface Neighbour {
   /** Lower case; empty while unresolved. */
   readonly mac: string;
   readonly permanent: boolean;
+  /** The kernel's own word, as ip(8) prints it: "REACHABLE", "STALE", "INCOMPLETE", "FAILED", … */
+  readonly state: string;
 }
+
+/** NUD_*, which are bits of which one is set. */
+const STATES: ReadonlyMap<number, string> = new Map([
+  [0x01, "INCOMPLETE"],
+  [0x02, "REACHABLE"],
+  [0x04, "STALE"],
+  [0x08, "DELAY"],
+  [0x10, "PROBE"],
+  [0x20, "FAILED"],
+  [0x40, "NOARP"],
+  [NUD_PERMANENT, "PERMANENT"],
+]);
 
 /** Pins an address to a MAC: nobody need ask, and nobody is believed. Replaces what was there. */
 export function replaceNeighbour(address: Address, mac: string, dev: Device): Request {
@@ -45,9 +59,11 @@ export function getNeighbour(address: Address, dev: Device): Request {
 
 export function decodeNeighbour({ body }: Message): Neighbour {
   const attributes = readAttributes(body.subarray(NDMSG_BYTES));
+  const state = viewOf(body).getUint16(8, true);
   return {
     mac: formatMac(attributes.get(NDA_LLADDR) ?? new Uint8Array(0)),
-    permanent: (viewOf(body).getUint16(8, true) & NUD_PERMANENT) !== 0,
+    permanent: (state & NUD_PERMANENT) !== 0,
+    state: STATES.get(state) ?? "NONE",
   };
 }
 

@@ -23,6 +23,7 @@ const RTA_IIF = 3;
 const RTA_OIF = 4;
 const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
+const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
 const RTAX_MTU = 2;
@@ -61,6 +62,10 @@ export interface Route {
   /** RTN_*: unicast 1, local 2, …, blackhole 6, unreachable 7, prohibit 8. */
   readonly type: number;
   readonly metric: number | undefined;
+  /** With which address of its own the host sends by it; absent where it forwards. */
+  readonly source: Address | undefined;
+  /** Of this route, where it is less than the interface's. */
+  readonly mtu: number | undefined;
 }
 
 /** EEXIST when the same destination and metric are routed already (with `append`: by the same interface). */
@@ -101,9 +106,11 @@ export function matchRoute(address: Address): Request {
   return lookup(`route get fibmatch ${formatAddress(address)}`, { dst: address, flags: RTM_F_FIB_MATCH });
 }
 
-/** By what the host itself would send to this address. */
-export function lookupRoute(address: Address): Request {
-  return lookup(`route get ${formatAddress(address)}`, { dst: address });
+/** By what the namespace itself would send to this address; with `from`, a packet that has this source. */
+export function lookupRoute(address: Address, from?: Address): Request {
+  const command = `route get ${formatAddress(address)}`;
+  if (from === undefined) return lookup(command, { dst: address });
+  return lookup(`${command} from ${formatAddress(from)}`, { dst: address, src: from });
 }
 
 /**
@@ -131,6 +138,8 @@ export function decodeRoute({ body }: Message): Route {
   const family = familyOf(view.getUint8(0)) ?? 4;
   const dst = attributes.get(RTA_DST);
   const via = attributes.get(RTA_GATEWAY);
+  const source = attributes.get(RTA_PREFSRC);
+  const metrics = attributes.get(RTA_METRICS);
   return {
     dst: { address: dst ? addressFromBytes(dst) : everywhere(family).address, length: view.getUint8(1) },
     via: via && addressFromBytes(via),
@@ -140,6 +149,8 @@ export function decodeRoute({ body }: Message): Route {
     scope: view.getUint8(6),
     type: view.getUint8(7),
     metric: readU32(attributes.get(RTA_PRIORITY)),
+    source: source && addressFromBytes(source),
+    mtu: metrics && readU32(readAttributes(metrics).get(RTAX_MTU)),
   };
 }
 
