@@ -63,9 +63,10 @@ export function describeErrno(errno: number): string {
   return String(new CString(symbols.strerror(errno) as Pointer));
 }
 
-/** "EEXIST" for 17. */
+/** "EEXIST" for 17, by the kernel's own name: 95, which the C library calls ENOTSUP as well, is EOPNOTSUPP. */
 export function errnoName(errno: number): string {
-  for (const [name, value] of Object.entries(constants.errno)) if (value === errno) return name;
+  const names = Object.entries(constants.errno).filter(([name]) => name !== "ENOTSUP");
+  for (const [name, value] of names) if (value === errno) return name;
   return `errno ${errno}`;
 }
 
