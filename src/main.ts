@@ -2,9 +2,9 @@
 import { readFileSync, writeSync } from "node:fs";
 import { answer } from "./cni/plugin.ts";
 
-const exitCode = process.env.CNI_COMMAND ? runPlugin() : await runCommand();
-// Leaves at once: nothing here is worth waiting for.
-process.exit(exitCode);
+// Leaves at once: nothing here is worth waiting for. No top-level `await`: it would make the bundle wait for it too.
+if (process.env.CNI_COMMAND) process.exit(runPlugin());
+else runCommand().then(process.exit);
 
 /** A container runtime calls. */
 function runPlugin(): number {
