@@ -115,6 +115,12 @@ const STATES: State[] = [
     isAnswered: true,
   },
   {
+    name: "the gateway's address as a broadcast address",
+    commands: [`route add default ${UPLINK}`, "route add broadcast 169.254.1.1 dev uplink0 table local"],
+    isAnswered: false,
+    reason: /169\.254\.1\.1/,
+  },
+  {
     name: "a rule that lets this pod nowhere",
     commands: [`route add default ${UPLINK}`, "rule add from 10.20.1.2 unreachable"],
     isAnswered: false,

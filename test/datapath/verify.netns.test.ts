@@ -112,9 +112,9 @@ const BREACHES: Breach[] = [
     commands: [`ip link set ${H} down`],
     seen: [
       `interface ${H} ${ON_HOST}: down -> up`,
-      `route 10.20.1.2/32 ${ON_HOST}: missing -> dev ${H}`,
+      `route 10.20.1.2/32 ${ON_HOST}: missing -> dev ${H} proto 32`,
       NEIGHBOURS[0] as string,
-      `route fd00:20::2/128 ${ON_HOST}: missing -> dev ${H}`,
+      `route fd00:20::2/128 ${ON_HOST}: missing -> dev ${H} proto 32`,
       NEIGHBOURS[1] as string,
     ],
   },
@@ -140,12 +140,17 @@ const BREACHES: Breach[] = [
     {
       name: `the host's route to ${address} removed`,
       commands: [`ip route delete ${address}`],
-      seen: [`route ${address}/${length} ${ON_HOST}: missing -> dev ${H}`],
+      seen: [`route ${address}/${length} ${ON_HOST}: missing -> dev ${H} proto 32`],
     },
     {
       name: `the host's route to ${address} replaced by one through another interface`,
       commands: [`ip route delete ${address}`, `ip route add ${address} dev uplink0`],
-      seen: [`route ${address}/${length} ${ON_HOST}: dev uplink0 -> dev ${H}`],
+      seen: [`route ${address}/${length} ${ON_HOST}: dev uplink0 proto 3 -> dev ${H} proto 32`],
+    },
+    {
+      name: `the host's route to ${address} no longer marked as ours`,
+      commands: [`ip route replace ${address} dev ${H} ${family === "-4" ? "scope link" : ""} proto static`],
+      seen: [`route ${address}/${length} ${ON_HOST}: dev ${H} proto 4 -> dev ${H} proto 32`],
     },
     {
       name: `the pinned neighbour of ${address} removed`,
@@ -198,6 +203,18 @@ const BREACHES: Breach[] = [
       "pod: ip address add fd00:20::2/64 dev eth0 nodad",
     ],
     seen: ["address fd00:20::2/128 on eth0: fd00:20::2/64 -> present"],
+  },
+  {
+    name: "the IPv6 address in duplicate-address detection",
+    commands: [
+      "pod: echo 1 > /proc/sys/net/ipv6/conf/eth0/accept_dad",
+      "pod: ip address delete fd00:20::2/128 dev eth0",
+      "pod: ip address add fd00:20::2/128 dev eth0",
+    ],
+    seen: [
+      `setting net/ipv6/conf/eth0/accept_dad ${INSIDE}: 1 -> 0`,
+      "address fd00:20::2/128 on eth0: tentative -> usable",
+    ],
   },
   {
     name: "the way to the gateway removed",
@@ -275,7 +292,7 @@ const BREACHES: Breach[] = [
     commands: [`echo 1 > /proc/sys/net/ipv6/conf/${H}/disable_ipv6`],
     seen: [
       `setting net/ipv6/conf/${H}/disable_ipv6 ${ON_HOST}: 1 -> 0`,
-      `route fd00:20::2/128 ${ON_HOST}: missing -> dev ${H}`,
+      `route fd00:20::2/128 ${ON_HOST}: missing -> dev ${H} proto 32`,
       NEIGHBOURS[1] as string,
     ],
   },

@@ -230,6 +230,24 @@ describe("forwarding in the sandbox", () => {
   });
 });
 
+describe("each interface", () => {
+  test("has what it needs where the namespace as a whole has it already", () => {
+    using host = new TestHost();
+    using pod = new TestNetns("pod");
+    // A setting for all is passed on only when it changes.
+    for (const family of ["ipv4", "ipv6"]) {
+      host.setSysctl(`net/${family}/conf/all/forwarding`, 1);
+      host.setSysctl(`net/${family}/conf/default/forwarding`, 0);
+    }
+    pod.setSysctl("net/ipv6/conf/all/disable_ipv6", 0);
+    pod.setSysctl("net/ipv6/conf/lo/disable_ipv6", 1);
+    pod.setSysctl("net/ipv6/conf/default/disable_ipv6", 1);
+    wire(host, pod, testEndpoint({ addresses: ["10.20.1.2", "fd00:20::2"] }));
+    for (const address of Object.values(WORLD)) expect(pod.ping(address)).toEqual({ received: 1, ttl: 63 });
+    expect(pod.ping("::1").received).toBe(1);
+  });
+});
+
 describe("order", () => {
   test("all settings of the host end come before it goes up", () => {
     const endpoint = testEndpoint({ addresses: ["10.20.1.2", "fd00:20::2"] });
