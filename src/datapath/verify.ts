@@ -95,16 +95,19 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     const subject = `address ${formatPrefix(hostPrefix(address))} on ${dev}`;
     const held = view.addresses(on, address).filter(({ index }) => index === view.link(on, dev)?.index);
     const exact = held.find(({ prefix }) => samePrefix(prefix, hostPrefix(address)));
-    if (exact) return exact.tentative ? [{ subject, is: "tentative", should: "usable" }] : [];
+    if (exact?.tentative)
+      return [{ subject, is: "tentative", should: "usable", restore: exchanged(exact, dev) }];
+    if (exact) return [];
     const other = held.find(({ prefix }) => sameAddress(prefix.address, address));
     if (other === undefined) return [{ subject, is: "missing", should: "present" }];
     return [{ subject, is: formatPrefix(other.prefix), should: "present", restore: exchanged(other, dev) }];
   },
 
   route(step, view) {
-    const { on, dev, dst, via, ifAbsent } = step;
+    const { on, dev, dst, via, protocol, ifAbsent } = step;
     const subject = `route ${dst.length === 0 ? "default" : formatPrefix(dst)} ${where(on)}`;
-    const should = `${via ? `via ${formatAddress(via)} ` : ""}dev ${dev}`;
+    const mark = (number: number) => (protocol === undefined ? "" : ` proto ${number}`);
+    const should = `${via ? `via ${formatAddress(via)} ` : ""}dev ${dev}${mark(protocol ?? 0)}`;
     const present = view.routes(on, dst.address, dst.length);
     if (present.some((route) => isRoute(step, route, view))) return [];
     if (ifAbsent && present.length > 0) return [];
@@ -112,7 +115,7 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     if (other === undefined) return [{ subject, is: "missing", should }];
     // Another's route is in the way: adding ours would be refused.
     const restore = commandOf({ ...step, on: "host" }, "").replace(" route add ", " route replace ");
-    return [{ subject, is: view.describe(on, other), should, restore }];
+    return [{ subject, is: view.describe(on, other) + mark(other.protocol), should, restore }];
   },
 
   neighbour({ on, dev, address, mac }, view) {
