@@ -2,6 +2,7 @@
 import { formatAddress, formatPrefix, sameAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
 import type { Endpoint } from "../datapath/endpoint.ts";
+import { findLink } from "../datapath/host.ts";
 import { Namespace } from "../datapath/netns.ts";
 import type { Step } from "../datapath/step.ts";
 import { type Difference, verify } from "../datapath/verify.ts";
@@ -36,7 +37,9 @@ export function check(request: Request, netconf: Netconf): void {
   const { addresses, routes } = acquired ?? { addresses: told.map(({ address }) => address), routes: [] };
   const mtu = holding?.mtu ?? mtuOf(document, host);
   const endpoint = endpointOf(request, document, attachment, { addresses, routes, dns: {} }, mtu);
-  const steps = asTold(wiring(endpoint), endpoint, result, result.interfaces[own]);
+  // Before 1.1.0 no result tells an MTU: what a later plugin (tuning) made of the sandbox end's has to be taken as it is.
+  const end = { mtu: findLink(sandbox, request.ifName)?.mtu, ...result.interfaces[own] };
+  const steps = asTold(wiring(endpoint), endpoint, result, end);
 
   const strangers = addresses.filter(
     (address) => !told.some((prefix) => sameAddress(prefix.address, address)),
@@ -74,15 +77,15 @@ function asTold(
   steps: readonly Step[],
   endpoint: Endpoint,
   result: Result,
-  end: ResultInterface | undefined,
+  end: Partial<Omit<ResultInterface, "mtu">> & { readonly mtu: number | undefined },
 ): Step[] {
-  const mac = end?.mac?.toLowerCase() ?? endpoint.sandboxMac;
+  const mac = end.mac?.toLowerCase() ?? endpoint.sandboxMac;
   const isClaimed = ({ dst, via }: Step & { kind: "route" }) =>
     via === undefined ||
     result.routes.some(({ dst: told, gw }) => told === formatPrefix(dst) && gw === formatAddress(via));
   return steps.flatMap((step): Step[] => {
     if (step.kind === "veth") {
-      return [{ ...step, sandboxEnd: { ...step.sandboxEnd, mac, mtu: end?.mtu ?? step.sandboxEnd.mtu } }];
+      return [{ ...step, sandboxEnd: { ...step.sandboxEnd, mac, mtu: end.mtu ?? step.sandboxEnd.mtu } }];
     }
     if (step.kind === "neighbour" && step.on === "host") return [{ ...step, mac }];
     if (step.kind === "route") return isClaimed(step) ? [{ ...step, ifAbsent: false }] : [];

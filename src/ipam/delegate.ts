@@ -21,8 +21,8 @@ export class DelegateError extends Error {
   /** Its own error object, which is passed on; absent when it printed none. */
   readonly answer: DelegateAnswer | undefined;
 
-  constructor(message: string, answer?: DelegateAnswer) {
-    super(message);
+  constructor(message: string, answer?: DelegateAnswer, options?: ErrorOptions) {
+    super(message, options);
     this.answer = answer;
   }
 }
@@ -44,7 +44,8 @@ export interface Delegate {
 export function runDelegate(delegate: Delegate, verb: string, changes: Record<string, string> = {}): unknown {
   const { type, environment, netconf } = delegate;
   const executable = findPlugin(delegate);
-  const run = timed(`${type} ${verb}`, () =>
+  const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
+  const start = () =>
     Bun.spawnSync({
       cmd: [executable],
       env: { ...environment, ...changes, CNI_COMMAND: verb },
@@ -55,14 +56,22 @@ export function runDelegate(delegate: Delegate, verb: string, changes: Record<st
       timeout: TIMEOUT_MS,
       killSignal: "SIGKILL",
       maxBuffer: LONGEST_ANSWER_BYTES,
-    }),
-  );
+    });
+  const run = timed(`${type} ${verb}`, () => started(attempt, start));
   if (run.stderr.length > 0) process.stderr.write(run.stderr);
-  const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
   if (run.exitedDueToTimeout)
     throw new DelegateError(`Cannot ${attempt}: no answer in ${TIMEOUT_MS / 1000} s`);
   if (run.exitCode !== 0) throw refusal(attempt, run.stdout.toString(), describeEnd(run));
   return parse(run.stdout.toString(), `${attempt}: its answer is not JSON`);
+}
+
+/** What is no program, or may not be executed, does not even start. */
+function started<T>(attempt: string, start: () => T): T {
+  try {
+    return start();
+  } catch (cause) {
+    throw new DelegateError(`Cannot ${attempt}: ${(cause as Error).message}`, undefined, { cause });
+  }
 }
 
 /** The first file of that name in CNI_PATH. A name with a slash would leave the directories: it is refused. */
