@@ -62,8 +62,6 @@ export function errorObject(error: unknown, cniVersion: string): ErrorObject {
 
 export function toCniError(error: unknown): CniError {
   if (error instanceof CniError) return error;
-  // Taking back failed as well; what went wrong first is what has to be mended.
-  if (error instanceof SuppressedError) return toCniError(error.suppressed);
   if (error instanceof SuppressedError) return withFailedUndo(error);
   const known = TABLE.find(([kind]) => error instanceof kind);
   if (known === undefined) {

@@ -44,9 +44,22 @@ const WORDS: Readonly<Record<string, (params: Record<string, unknown>) => string
 
 function expected({ keyword, params, parentSchema, message }: AjvError): string {
   const words = WORDS[keyword]?.(params as Record<string, unknown>) ?? message ?? keyword;
-  const examples = (parentSchema as { examples?: unknown[] } | undefined)?.examples ?? [];
+  const { examples = [] } = describedBy(parentSchema as Schema | undefined, params) ?? {};
   if (examples.length === 0) return words;
   return `${words}, such as ${examples.map((example) => JSON.stringify(example)).join(" or ")}`;
+}
+
+interface Schema {
+  readonly examples?: readonly unknown[];
+  readonly properties?: Readonly<Record<string, Schema>>;
+}
+
+/** Where a key is missing, its own schema is one below the one that asks for it. */
+function describedBy(
+  schema: Schema | undefined,
+  { missingProperty }: AjvError["params"],
+): Schema | undefined {
+  return typeof missingProperty === "string" ? schema?.properties?.[missingProperty] : schema;
 }
 
 function article(noun: string): string {
