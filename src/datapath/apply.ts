@@ -1,5 +1,6 @@
 // Reader of the wiring: makes every step true, or none.
 
+import { type Address, formatAddress } from "../address.ts";
 import { timed } from "../trace.ts";
 import { HOST_MAC } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
@@ -8,7 +9,7 @@ import type { NetlinkError } from "./netlink/error.ts";
 import { NetlinkError as Refusal } from "./netlink/error.ts";
 import type { Namespace } from "./netns.ts";
 import { type Device, decodeLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
-import { decodeRoute, matchRoute } from "./rtnetlink/route.ts";
+import { decodeRoute, lookupRoute, matchRoute, RTN_LOCAL } from "./rtnetlink/route.ts";
 import {
   type MessageStep,
   pinned,
@@ -19,6 +20,9 @@ import {
   vethRequest,
 } from "./step.ts";
 import { SysctlError, writeSysctl } from "./sysctl.ts";
+
+/** How long IPv6 may take to become usable before the gateway counts as mute. */
+const SETTLING_MS = 500;
 
 /** The two namespaces a wiring spans. */
 export type Sides = Readonly<Record<Side, Namespace>>;
@@ -150,10 +154,41 @@ function set(step: StepOf<"sysctl">, sides: Sides): void {
 }
 
 function answer(step: StepOf<"gateway">, sides: Sides, devices: Devices): void {
-  const { answers, reason } = gatewayAnswers(step, devices.get("host", step.hostEnd), sides.host);
-  if (answers) return;
-  if (!step.pin) throw new Refusal("answer for the gateway by proxy ARP", "EHOSTUNREACH", reason);
+  const hostEnd = devices.get("host", step.hostEnd);
+  const verdict = settled(
+    () => gatewayAnswers(step, hostEnd, sides.host),
+    ({ answers }) => answers && isOwn(step.from, sides.sandbox),
+    step.gateway.family === 4 ? 0 : SETTLING_MS,
+  );
+  if (verdict.answers) return;
+  if (!step.pin)
+    throw new Refusal(
+      `answer for the gateway ${formatAddress(step.gateway)}`,
+      "EHOSTUNREACH",
+      verdict.reason,
+    );
   sides.sandbox.netlink.execute(requestOf(pinned(step), devices.get("sandbox", step.dev)));
+}
+
+/**
+ * Asks until the answer is good, or for `patienceMs`. An IPv6 address, even one without duplicate-address detection,
+ * is usable only when a work queue of the kernel has dealt with it: mostly before we ask, under load 10 ms later.
+ * A question that comes too early is not answered, and asked again after a second.
+ */
+function settled<T>(ask: () => T, isGood: (answer: T) => boolean, patienceMs: number): T {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    const answer = ask();
+    if (patienceMs === 0 || isGood(answer) || performance.now() >= deadline) return answer;
+    Bun.sleepSync(1);
+  }
+}
+
+/** Whether packets to the address end here. */
+function isOwn(address: Address, namespace: Namespace): boolean {
+  const [outcome] = namespace.netlink.exchange([lookupRoute(address)]);
+  const [message] = outcome?.messages ?? [];
+  return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
 }
 
 /** Other software on the host may have changed the new link meanwhile (udev, NetworkManager). */

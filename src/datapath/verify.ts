@@ -139,7 +139,7 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     if (CHECKS.neighbour(pinned(step), view).length === 0 || verdict.answers) return [];
     const subject = `gateway ${formatAddress(step.gateway)}`;
     return [
-      { subject, is: `mute: ${verdict.reason}`, should: "answered by proxy ARP or a pinned neighbour" },
+      { subject, is: `mute: ${verdict.reason}`, should: "answered by the host, or a pinned neighbour" },
     ];
   },
 };

@@ -99,8 +99,6 @@ function gatewayAnswer(
   const gateway = GATEWAY[from.family];
   const common = { on: "sandbox", dev: ifName, mac: HOST_MAC } as const;
   if (gatewayNeighbour === "permanent") return [{ kind: "neighbour", ...common, address: gateway }];
-  // An IPv6 gateway is the host end's own address: it answers without any route.
-  if (from.family === 6) return [];
   return [{ kind: "gateway", ...common, gateway, from, hostEnd, pin: gatewayNeighbour === "auto" }];
 }
 

@@ -1,6 +1,6 @@
 // What is left when a step is refused: nothing, wherever it happens.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Address, parseAddress } from "../../src/address.ts";
+import { type Address, formatAddress, parseAddress } from "../../src/address.ts";
 import { apply } from "../../src/datapath/apply.ts";
 import { NetlinkError } from "../../src/datapath/netlink/error.ts";
 import { commandOf, type Step } from "../../src/datapath/step.ts";
@@ -151,8 +151,13 @@ function refused(step: Step): { steps: Step[]; words: RegExp } {
       return { steps: [{ ...step, mac: "ee:ee" }], words: /: Invalid link address$/ };
     case "gateway":
       return {
-        steps: [{ ...step, from: address("127.0.0.1"), pin: false }],
-        words: /: the host has no route to 169\.254\.1\.1 /,
+        // A source that no packet may have; an address that the host end does not have.
+        steps: [
+          step.gateway.family === 4
+            ? { ...step, from: address("127.0.0.1"), pin: false }
+            : { ...step, gateway: address("fe80::1"), pin: false },
+        ],
+        words: /: (the host has no route to 169\.254\.1\.1 \(.+\)|cali\S+ does not have fe80::1)$/,
       };
   }
 }
@@ -163,7 +168,7 @@ function address(text: string): Address {
 
 /** What an operator would look for in the message. */
 function nameOf(step: Step): string {
-  if (step.kind === "gateway") return "answer for the gateway by proxy ARP";
+  if (step.kind === "gateway") return `answer for the gateway ${formatAddress(step.gateway)}`;
   if (step.kind === "sysctl") return `echo broken > /proc/sys/${step.key}`;
   return commandOf({ ...step, on: "host" } as Step, "SANDBOX").split(" netns ")[0] as string;
 }

@@ -3,7 +3,10 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
+import { apply, remove } from "../../src/datapath/apply.ts";
+import { decodeAddress, listAddresses } from "../../src/datapath/rtnetlink/address.ts";
 import { verify } from "../../src/datapath/verify.ts";
+import { wiring } from "../../src/datapath/wiring.ts";
 import { OpenSides, testEndpoint, wire } from "../helpers/endpoint.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { links, neighbours, picture } from "../helpers/picture.ts";
@@ -163,7 +166,7 @@ describe.each(STATES)("a host with $name", ({ commands, isAnswered: expected, re
       expect(neighbours(pod)).toEqual([]);
       expect(isAnswered(pod)).toBe(true);
     } else {
-      expect(attempt).toThrow(/^Cannot answer for the gateway by proxy ARP: /);
+      expect(attempt).toThrow(/^Cannot answer for the gateway 169\.254\.1\.1: /);
       expect(attempt).toThrow(reason);
       expect(links(host)).toEqual(expect.not.arrayContaining([expect.stringContaining(endpoint.hostEnd)]));
       expect(links(pod).length).toBe(before[1]?.length);
@@ -204,6 +207,48 @@ describe("without a default route", () => {
       "gateway 169.254.1.1 mute: the host has no route to 169.254.1.1 (Network is unreachable)",
     ]);
     expect(isAnswered(pod)).toBe(false);
+  });
+});
+
+describe("the IPv6 gateway", () => {
+  const SIX = "fe80::ecee:eeff:feee:eeee";
+
+  test("is usable when ADD is done, and so is the sandbox's address, however busy the kernel is", () => {
+    using host = new TestHost();
+    for (let at = 0; at < 20; at++) {
+      using pod = new TestNetns("pod");
+      using sides = new OpenSides(host, pod);
+      const endpoint = testEndpoint({ addresses: ["fd00:20::2"], containerId: `container-${at}` });
+      apply(wiring(endpoint), sides);
+      // The first question after ADD, before any process could be started.
+      expect(sides.host.netlink.dump(listAddresses(6)).map(decodeAddress)).not.toContainEqual(
+        expect.objectContaining({ tentative: true }),
+      );
+      expect(neighbours(pod)).toEqual([]);
+      remove(endpoint.hostEnd, sides.host);
+    }
+  });
+
+  test("that the host end cannot have is pinned, or refused in words", () => {
+    using host = new TestHost();
+    const endpoint = testEndpoint({ addresses: ["fd00:20::2"] });
+    // Without addr_gen_mode 0 the kernel derives none.
+    const steps = (neighbour: "auto" | "proxy-arp") =>
+      wiring({ ...endpoint, gatewayNeighbour: neighbour }).map((step) =>
+        step.kind === "sysctl" && step.key.endsWith("addr_gen_mode") ? { ...step, value: "1" } : step,
+      );
+    using mute = new TestNetns("pod");
+    using first = new OpenSides(host, mute);
+    expect(() => apply(steps("proxy-arp"), first)).toThrow(
+      `Cannot answer for the gateway ${SIX}: ${endpoint.hostEnd} does not have ${SIX}`,
+    );
+    expect(links(mute).length).toBe(1);
+
+    using pod = new TestNetns("pod");
+    using sides = new OpenSides(host, pod);
+    apply(steps("auto"), sides);
+    expect(neighbours(pod)).toEqual([`${SIX} dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT`]);
+    expect(pod.ping("2001:db8:ffff::1")).toEqual({ received: 1, ttl: 63 });
   });
 });
 

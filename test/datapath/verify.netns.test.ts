@@ -62,6 +62,10 @@ const WAYS_OUT = [
   `route 169.254.1.1/32 ${INSIDE}: missing -> dev eth0`,
   `route default ${INSIDE}: missing -> via 169.254.1.1 dev eth0`,
 ];
+const MUTE_SIX =
+  `gateway fe80::ecee:eeff:feee:eeee: mute: ${H} does not have fe80::ecee:eeff:feee:eeee -> ` +
+  "answered by the host, or a pinned neighbour";
+const PINNED_SIX = "neighbour fe80::ecee:eeff:feee:eeee dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT";
 const PINNED_GATEWAY = "neighbour 169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT";
 
 type Breach = {
@@ -116,7 +120,24 @@ const BREACHES: Breach[] = [
       NEIGHBOURS[0] as string,
       `route fd00:20::2/128 ${ON_HOST}: missing -> dev ${H} proto 32`,
       NEIGHBOURS[1] as string,
+      MUTE_SIX,
     ],
+    // The gateway came back with the rest; pinned it is right all the same.
+    after: { gone: [], came: [PINNED_SIX] },
+  },
+  {
+    name: "the host end without the IPv6 gateway's address",
+    commands: [`ip address delete fe80::ecee:eeff:feee:eeee/64 dev ${H}`],
+    seen: [MUTE_SIX],
+    after: {
+      gone: [
+        `address ${H} fe80::ecee:eeff:feee:eeee/64 link`,
+        `route anycast fe80:: dev ${H} table local proto kernel scope global metric 0`,
+        `route fe80::/64 dev ${H} table main proto kernel scope global metric 256`,
+        `route local fe80::ecee:eeff:feee:eeee dev ${H} table local proto kernel scope global metric 0`,
+      ],
+      came: [PINNED_SIX],
+    },
   },
   {
     name: "lo of the sandbox down",
@@ -225,7 +246,7 @@ const BREACHES: Breach[] = [
     name: "the host's default route removed, which makes the gateway mute",
     commands: ["ip route delete default"],
     seen: [
-      "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (Network is unreachable) -> answered by proxy ARP or a pinned neighbour",
+      "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (Network is unreachable) -> answered by the host, or a pinned neighbour",
     ],
     after: {
       gone: ["route default via 192.0.2.254 dev uplink0 table main proto boot scope global"],
@@ -244,7 +265,7 @@ const BREACHES: Breach[] = [
     commands: [`echo 0 > /proc/sys/net/ipv4/conf/${H}/forwarding`],
     seen: [
       `setting net/ipv4/conf/${H}/forwarding ${ON_HOST}: 0 -> 1`,
-      "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (No route to host) -> answered by proxy ARP or a pinned neighbour",
+      "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (No route to host) -> answered by the host, or a pinned neighbour",
     ],
     after: { gone: [], came: [PINNED_GATEWAY] },
   },
@@ -254,7 +275,7 @@ const BREACHES: Breach[] = [
     seen: [
       `setting net/ipv4/conf/${H}/forwarding ${ON_HOST}: 0 -> 1`,
       `setting net/ipv4/ip_forward ${ON_HOST}: 0 -> 1`,
-      "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (No route to host) -> answered by proxy ARP or a pinned neighbour",
+      "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (No route to host) -> answered by the host, or a pinned neighbour",
     ],
     after: { gone: [], came: [PINNED_GATEWAY] },
   },
@@ -294,7 +315,10 @@ const BREACHES: Breach[] = [
       `setting net/ipv6/conf/${H}/disable_ipv6 ${ON_HOST}: 1 -> 0`,
       `route fd00:20::2/128 ${ON_HOST}: missing -> dev ${H} proto 32`,
       NEIGHBOURS[1] as string,
+      MUTE_SIX,
     ],
+    // The gateway came back with the rest; pinned it is right all the same.
+    after: { gone: [], came: [PINNED_SIX] },
   },
   {
     name: "IPv6 off in the sandbox, which takes address and default route",

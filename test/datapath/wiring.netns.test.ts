@@ -320,7 +320,7 @@ function assignType(netns: TestNetns, dev: string): string {
 function firstPacket(netns: TestNetns, address: string): { ttl: number; isPrompt: boolean } {
   const { stdout } = netns.exec("ping", "-n", "-c", "1", "-W", "2", address);
   const [, ttl, time] = /ttl=(\d+) time=([\d.]+) ms/.exec(stdout) ?? [];
-  return { ttl: Number(ttl), isPrompt: Number(time) < 100 };
+  return { ttl: Number(ttl), isPrompt: Number(time) < 250 };
 }
 
 /** Packets of both families that came in, and that were sent on. */

@@ -40,13 +40,13 @@ export function addAddress(prefix: Prefix, dev: Device): Request {
   };
 }
 
-/** For `NetlinkSocket.dump`: the family's addresses on all interfaces of the namespace. */
-export function listAddresses(family: Family): Request {
+/** For `NetlinkSocket.dump`: the family's addresses on all interfaces of the namespace, or on one (kernel 5.0). */
+export function listAddresses(family: Family, index = 0): Request {
   return {
-    command: `${ipCommand(family)} address show`,
+    command: `${ipCommand(family)} address show${index === 0 ? "" : ` # index ${index}`}`,
     type: RTM_GETADDR,
     flags: 0,
-    body: ifaddrmsg(family, 0, 0, 0),
+    body: ifaddrmsg(family, 0, 0, index),
   };
 }
 
