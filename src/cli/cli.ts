@@ -9,7 +9,16 @@ interface Entry {
   load(): Promise<Command>;
 }
 
-const COMMANDS: Readonly<Record<string, Entry>> = {};
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  doctor: {
+    summary: "look over this node: what is wrong, why it matters, what to type",
+    load: () => import(/* webpackMode: "eager" */ "./doctor/doctor.ts").then(({ doctor }) => doctor),
+  },
+  plan: {
+    summary: "print what ADD would do, as a shell script",
+    load: () => import(/* webpackMode: "eager" */ "./plan/plan.ts").then(({ plan }) => plan),
+  },
+};
 
 /** Runs one command and returns the exit status. */
 export async function run([name, ...args]: readonly string[], terminal: Terminal): Promise<number> {

@@ -16,6 +16,7 @@ import { attachmentOf, podOf, type Request } from "./request.ts";
 import { type Dns, mergedDns, type Result, readResult, resultIp } from "./result.ts";
 import { openSandbox } from "./sandbox.ts";
 import { addressSource, requestedAddresses } from "./source.ts";
+import { leasesInKernel } from "./witness.ts";
 
 /** Attaches the sandbox. Twice is as once: what is there and right is left, what is half made is made anew. */
 export function add(request: Request, netconf: Netconf): Result {
@@ -28,7 +29,7 @@ export function add(request: Request, netconf: Netconf): Result {
   const sides = { host, sandbox };
   const mtu = mtuOf(document, host);
   const hostEnd = hostEndOf(document, attachment);
-  using store = Store.open(stateDirOf(document), netconf.name);
+  using store = Store.open(stateDirOf(document), netconf.name, () => leasesInKernel(host, netconf.name));
   using _ = store.lock(attachmentNumber(attachment));
   using undo = new DisposableStack(); // last, so that it runs while all the above is open
 
@@ -75,7 +76,7 @@ function readPrevious(prevResult: unknown, { cniVersion }: Netconf): Result {
 }
 
 /** An interface of that name which is not our cable's other end is somebody's: nothing is touched for it. */
-function refuseForeign(ifName: string, peerIndex: number | undefined, { sandbox }: Sides): void {
+export function refuseForeign(ifName: string, peerIndex: number | undefined, { sandbox }: Sides): void {
   const taken = findLink(sandbox, ifName);
   if (taken === undefined || taken.index === peerIndex) return;
   const message = `Cannot add ${ifName} to the sandbox: it has an interface of that name; remove it, or set CNI_IFNAME`;

@@ -8,6 +8,7 @@ import { type Netconf, removalDocument } from "./netconf.ts";
 import { attachmentOf, type Request } from "./request.ts";
 import { refuseOwnNamespace } from "./sandbox.ts";
 import { addressSource } from "./source.ts";
+import { leasesInKernel } from "./witness.ts";
 
 /**
  * Success for what is gone, was never there, or whose sandbox is gone: the host end is found by the attachment
@@ -18,7 +19,7 @@ export function del(request: Request, netconf: Netconf): void {
   const attachment = attachmentOf(request, netconf.name);
   using host = Namespace.current();
   refuseOwnNamespace(request, host);
-  using store = Store.open(stateDirOf(document), netconf.name);
+  using store = Store.open(stateDirOf(document), netconf.name, () => leasesInKernel(host, netconf.name));
   using _ = store.lock(attachmentNumber(attachment));
   const hostEnd = store.find(attachment)?.hostEnd ?? hostEndOf(document, attachment);
   // The kernel first: an address is free when nobody holds it any more.

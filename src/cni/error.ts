@@ -94,7 +94,9 @@ const TABLE: readonly Translation[] = [
         error,
         Code.storeFailed,
         "StoreFailed",
-        "see that stateDir is on a tmpfs with room that root can write",
+        error.code === "DAMAGED"
+          ? "slash32 ipam repair makes a new one from what the kernel knows"
+          : "see that stateDir is on a tmpfs with room that root can write",
       ),
   ],
   [

@@ -11,6 +11,7 @@ import { CniError, toCniError } from "./error.ts";
 import { type Netconf, removalDocument, validAttachments } from "./netconf.ts";
 import type { Request } from "./request.ts";
 import { addressSource } from "./source.ts";
+import { leasesInKernel } from "./witness.ts";
 
 /**
  * Keeps the attachments that the runtime lists and removes all others of this network: recorded ones, and host
@@ -33,7 +34,7 @@ export function gc(request: Request, netconf: Netconf): void {
     }
   };
   using host = Namespace.current();
-  using store = Store.open(stateDir, netconf.name);
+  using store = Store.open(stateDir, netconf.name, () => leasesInKernel(host, netconf.name));
 
   const collect = ({ attachment, hostEnd }: Holding) => {
     using lock = store.tryLock(attachmentNumber(attachment));

@@ -109,7 +109,7 @@ export function routeDestination(dst: string, key: string): Prefix {
 }
 
 /** The capability `ipRanges` replaces the configured ranges; `subnet` beside `ranges` is a set of its own, as in host-local. */
-function rangeSets({ ipam = {}, runtimeConfig }: NetconfDocument, stateDir: string): RangeSet[] {
+export function rangeSets({ ipam = {}, runtimeConfig }: NetconfDocument, stateDir: string): RangeSet[] {
   const { ranges = [], subnet } = ipam;
   const shorthand = subnet === undefined ? [] : [[ipam as RangeConfig]];
   const capability = runtimeConfig?.ipRanges;
@@ -145,8 +145,9 @@ function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource 
     const destinations = routes.map(({ dst }) => parsePrefix(dst) as Prefix);
     return { addresses: narrowed(ips).map(({ address }) => address), routes: destinations, dns };
   };
-  const recall = ({ delegated }: Holding): Acquired => {
-    return delegated === undefined ? { addresses: [], routes: [], dns: {} } : read(JSON.parse(delegated));
+  const recall = ({ delegated, addresses }: Holding): Acquired => {
+    // A store that was lost has from the kernel what it had from the plugin: the addresses alone.
+    return delegated === undefined ? { addresses, routes: [], dns: {} } : read(JSON.parse(delegated));
   };
   const takeBack = ({ containerId, ifName }: Attachment) => {
     runDelegate(delegate, "DEL", { CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });

@@ -66,16 +66,36 @@ export function sandboxMac(attachment: Attachment): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
+/** How the alias of every host end begins. */
+export const ALIAS_MARK = "slash32 ";
+
 /** What `ip link` shows beside the host end. Begins with `aliasPrefix`; cut where the kernel would refuse it. */
 export function hostEndAlias(attachment: Attachment, pod: string | undefined): string {
-  const words = `slash32 ${attachmentKey(attachment)}${pod === undefined ? "" : ` pod ${pod}`}`;
+  const words = `${ALIAS_MARK}${attachmentKey(attachment)}${pod === undefined ? "" : ` pod ${pod}`}`;
   // Only ASCII passes the checks of container IDs and names; a pod's label may be anything.
   return words.replace(/[^\x20-\x7e]/g, "?").slice(0, LONGEST_ALIAS);
 }
 
 /** How the alias of every host end of a network begins. */
 export function aliasPrefix(network: string): string {
-  return `slash32 ${network}/`;
+  return `${ALIAS_MARK}${network}/`;
+}
+
+/**
+ * Whose host end this is, from its alias: the reverse of `hostEndAlias`. `undefined` for an alias that was cut, or that
+ * anybody else wrote: the interface's name has to be the attachment's.
+ */
+export function ownerOf(
+  hostEnd: string,
+  alias = "",
+): { attachment: Attachment; pod: string | undefined } | undefined {
+  const [, network, containerId, ifName, pod] =
+    /^slash32 ([^/ ]+)\/([^/ ]+)\/([^/ ]+)(?: pod (.+))?$/.exec(alias) ?? [];
+  if (network === undefined || containerId === undefined || ifName === undefined) return undefined;
+  const attachment = { network, containerId, ifName };
+  return hostEnd === hostEndName(hostEnd.slice(0, -HASH_DIGITS), attachment)
+    ? { attachment, pod }
+    : undefined;
 }
 
 /** 64 bits of the same digest, for locks: equal attachments have equal numbers. */

@@ -1,9 +1,16 @@
 // Questions about the host that the handlers ask beside the wiring.
 import { type Address, hostPrefix, samePrefix } from "../address.ts";
-import { aliasPrefix } from "./endpoint.ts";
+import { ALIAS_MARK, aliasPrefix, ROUTE_PROTOCOL } from "./endpoint.ts";
 import type { Namespace } from "./netns.ts";
 import { decodeLink, getLink, getLinkByIndex, type Link, listLinks } from "./rtnetlink/link.ts";
-import { decodeRoute, matchRoute } from "./rtnetlink/route.ts";
+import {
+  decodeRoute,
+  listRoutesOf,
+  matchRoute,
+  type Route,
+  RT_TABLE_MAIN,
+  RTN_UNICAST,
+} from "./rtnetlink/route.ts";
 
 /** An interface by name; `undefined` when there is none. */
 export function findLink(namespace: Namespace, name: string): Link | undefined {
@@ -30,9 +37,22 @@ export function isAddressInUse(host: Namespace, address: Address): boolean {
   return message !== undefined && samePrefix(decodeRoute(message).dst, hostPrefix(address));
 }
 
-/** The host ends of a network, known by their alias, whatever the store knows of them. */
-export function listHostEnds(host: Namespace, network: string): Link[] {
-  const mark = aliasPrefix(network);
+/** The host's routes to single pods, known by their mark, whatever the store knows of them. */
+export function listPodRoutes(host: Namespace): Route[] {
+  return ([4, 6] as const)
+    .flatMap((family) => host.netlink.dump(listRoutesOf(family, ROUTE_PROTOCOL)).map(decodeRoute))
+    .filter(
+      ({ dst, protocol, table, type }) =>
+        protocol === ROUTE_PROTOCOL &&
+        table === RT_TABLE_MAIN &&
+        type === RTN_UNICAST &&
+        samePrefix(dst, hostPrefix(dst.address)),
+    );
+}
+
+/** The host ends of a network, or of all, known by their alias, whatever the store knows of them. */
+export function listHostEnds(host: Namespace, network?: string): Link[] {
+  const mark = network === undefined ? ALIAS_MARK : aliasPrefix(network);
   return host.netlink
     .dump(listLinks())
     .map(decodeLink)

@@ -1,5 +1,6 @@
 // A step of the wiring: one thing that must be true in the kernel, and how a person would make it so.
 import { type Address, hostPrefix, type Prefix } from "../address.ts";
+import { word } from "../shell.ts";
 import type { Request } from "./netlink/message.ts";
 import { addAddress } from "./rtnetlink/address.ts";
 import { addVeth, type Device, setLinkUp, type VethEnd } from "./rtnetlink/link.ts";
@@ -97,21 +98,29 @@ export function commandOf(step: Step, sandboxPath: string): string {
 export function onSide(side: Side, sandboxPath: string, command: string): string {
   if (side === "host") return command;
   const isPlain = !/[>|;&]/.test(command);
-  return `nsenter --net=${sandboxPath} ${isPlain ? command : `sh -c '${command}'`}`;
+  return `nsenter --net=${word(sandboxPath)} ${isPlain ? command : `sh -c ${word(command)}`}`;
 }
 
 function bareCommand(step: Step, sandboxPath: string): string {
   switch (step.kind) {
-    case "veth":
-      return vethRequest(step, { fd: -1, path: sandboxPath }).command;
+    case "veth": {
+      const { hostEnd, sandboxEnd } = step;
+      const named = { ...step, hostEnd: inShell(hostEnd), sandboxEnd: inShell(sandboxEnd) };
+      return vethRequest(named, { fd: -1, path: word(sandboxPath) }).command;
+    }
     case "sysctl": {
-      const path = sysctlPath(step.key);
+      const path = word(sysctlPath(step.key));
       return `${step.optional ? `[ ! -e ${path} ] || ` : ""}echo ${step.value} > ${path}`;
     }
     case "gateway":
       // Pinning is right on any host; whether it is needed is what ADD asks the FIB.
       return bareCommand(pinned(step), sandboxPath);
     default:
-      return requestOf(step, { name: step.dev, index: 0 }).command;
+      return requestOf(step, inShell({ name: step.dev, index: 0 })).command;
   }
+}
+
+/** An interface's name may be anything but white space, slashes and colons: to a shell, anything at all. */
+function inShell<T extends { readonly name: string }>(named: T): T {
+  return { ...named, name: word(named.name) };
 }

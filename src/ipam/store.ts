@@ -1,7 +1,17 @@
 // The store: which attachment holds which address, on tmpfs, in one SQLite database for each network.
 // That no address and no attachment is there twice is the database's promise, not this code's.
 import { Database, type SQLQueryBindings } from "bun:sqlite";
-import { accessSync, closeSync, constants, existsSync, mkdirSync, openSync, statfsSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  statfsSync,
+  statSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { type Address, addressBytes, addressFromBytes, formatAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
@@ -9,6 +19,8 @@ import { LockFile } from "../lock.ts";
 import { timed } from "../trace.ts";
 import { isLeasable, leasableCount, nextLeasable, type Range, type RangeSet, rangeName } from "./range.ts";
 
+const DATABASE = "leases.db";
+const LOCKS = "lock";
 const SCHEMA_VERSION = 1;
 
 /**
@@ -52,9 +64,15 @@ export class LeaseError extends Error {
   }
 }
 
-/** The store itself fails: cannot be made, opened, read or written. */
+/** The store itself fails: cannot be made, opened, read or written; DAMAGED when what is written there is no store. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
+  readonly code: "FAILED" | "DAMAGED";
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = isDamage(options?.cause) ? "DAMAGED" : "FAILED";
+  }
 }
 
 /** What is known of an attachment. */
@@ -74,6 +92,15 @@ export interface Holding {
 /** What is written down before the kernel is touched: from it DEL, GC or the next ADD finish what a crash left. */
 export type Intent = Pick<Holding, "attachment" | "hostEnd" | "mtu" | "pod">;
 
+/** An attachment with the addresses it is seen to hold. */
+export type Lease = Intent & Pick<Holding, "addresses">;
+
+/**
+ * The leases of a network as others know them (the kernel does), for a store that has just been made: it may be one
+ * that was lost. Asked then, and only then.
+ */
+export type Witness = () => readonly Lease[];
+
 export interface LeaseRequest extends Intent {
   readonly sets: readonly RangeSet[];
   /** Addresses that must be among those given. */
@@ -82,33 +109,54 @@ export interface LeaseRequest extends Intent {
   readonly isInUse: (address: Address) => boolean;
 }
 
+type Locks = Pick<LockFile, "hold" | "tryHold" | typeof Symbol.dispose>;
+
 /**
  * Open for one verb's time. Whoever reads or writes queues at a lock, so SQLite never answers "busy", nobody
  * polls, and nobody is starved. The database is opened by the first who needs it.
+ *
+ * With a witness the store outlives its database. One that is lost or emptied begins anew with what the witness tells,
+ * and so does one that SQLite finds damaged, which is moved aside. Nothing is given twice for it: what was leased but
+ * is in nobody's hands in the kernel yet is unknown to the new one, and then the kernel refuses the second route.
  */
 export class Store implements Disposable {
   readonly network: string;
   readonly #directory: string;
-  readonly #locks: LockFile;
+  readonly #locks: Locks;
+  readonly #witness: Witness | undefined;
   #opened: Database | undefined;
+  /** Of the database that is open; that of a copy has none. */
+  #inode: number | undefined;
 
-  private constructor(network: string, directory: string, locks: LockFile) {
+  private constructor(network: string, directory: string, locks: Locks, witness?: Witness) {
     this.network = network;
     this.#directory = directory;
     this.#locks = locks;
+    this.#witness = witness;
   }
 
   /** Opens the network's store, making it (0700, 0600) if need be. Throws a StoreError. */
-  static open(stateDir: string, network: string): Store {
+  static open(stateDir: string, network: string, witness?: Witness): Store {
     const directory = join(stateDir, network);
     return attempt(`open the store in ${directory}`, () => {
-      return new Store(network, directory, openLocks(directory));
+      return new Store(network, directory, openLocks(directory), witness);
     });
+  }
+
+  /**
+   * A copy in memory of the network's store as it is now, sound from end to end: what is done to it leaves no traces.
+   * Where there is none, or a damaged one and a witness, it is what `open` would begin with. Throws a StoreError.
+   */
+  static copy(stateDir: string, network: string, witness?: Witness): Store {
+    const directory = join(stateDir, network);
+    const store = new Store(network, directory, NO_LOCKS, witness);
+    store.#opened = attempt(`read the store in ${directory}`, () => copyDatabase(directory, witness));
+    return store;
   }
 
   /** Whether the network has a store: without one, nothing was ever held. */
   static exists(stateDir: string, network: string): boolean {
-    return existsSync(join(stateDir, network, "leases.db"));
+    return existsSync(join(stateDir, network, DATABASE));
   }
 
   /** Waits for all other verbs on this attachment; they wait until the answer is disposed of. */
@@ -143,14 +191,14 @@ export class Store implements Disposable {
     return this.#transact(() => {
       const held = this.#find(attachment)?.addresses;
       if (held !== undefined && held.length > 0) return confirmed(held, requested, attachment);
-      const id = this.#insert(request);
+      const id = insertIntent(this.#database, request);
       return choices(request).map(({ set, wish }) => this.#lease(id, set, wish, request.isInUse));
     });
   }
 
   /** Records the attachment without addresses, before another IPAM plugin is asked for them. Idempotent. */
   register(intent: Intent): void {
-    this.#transact(() => this.#insert(intent));
+    this.#transact(() => insertIntent(this.#database, intent));
   }
 
   /** Keeps what another IPAM plugin answered, so that a repeated ADD answers the same. */
@@ -159,6 +207,16 @@ export class Store implements Disposable {
       const change = "UPDATE attachment SET delegated = ? WHERE container_id = ? AND if_name = ?";
       this.#run(change, delegated, containerId, ifName);
     });
+  }
+
+  /** Records what an attachment is seen to hold. Idempotent; an address that another holds stays with that one. */
+  adopt(lease: Lease): void {
+    this.#transact(() => insertLease(this.#database, lease));
+  }
+
+  /** Moves the database aside, whatever its state, and begins a new one. Returns where the old one is. */
+  rebuild(): string {
+    return this.#alone("write", () => this.#replace());
   }
 
   /** Forgets the attachment; its addresses join the end of the queue. What is not there is no error. */
@@ -189,19 +247,6 @@ export class Store implements Disposable {
   [Symbol.dispose](): void {
     this.#opened?.close();
     this.#locks[Symbol.dispose]();
-  }
-
-  #insert({ attachment, hostEnd, mtu, pod }: Intent): number {
-    const row = this.#get(
-      `INSERT INTO attachment (container_id, if_name, host_end, mtu, pod) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET host_end = excluded.host_end, mtu = excluded.mtu RETURNING id`,
-      attachment.containerId,
-      attachment.ifName,
-      hostEnd,
-      mtu,
-      pod ?? null,
-    );
-    return row?.id as number;
   }
 
   #lease(id: number, set: RangeSet, wish: Address | undefined, isInUse: LeaseRequest["isInUse"]): Address {
@@ -346,18 +391,65 @@ export class Store implements Disposable {
   #alone<T>(verb: "read" | "write", work: () => T): T {
     return attempt(`${verb} the store in ${this.#directory}`, () => {
       using _ = timed("wait for the store", () => this.#locks.hold(STORE_BYTE));
-      return timed(`${verb} the store`, work);
+      return timed(`${verb} the store`, () => this.#surviving(work));
     });
   }
 
-  get #database(): Database {
-    this.#opened ??= openDatabase(join(this.#directory, "leases.db"));
+  /** Damage to the database costs the database, not the work: once. */
+  #surviving<T>(work: () => T): T {
+    // Somebody else may have replaced it meanwhile, and nobody looks into the old one any more.
+    if (this.#inode !== undefined && this.#inode !== inodeOf(this.#path)) this.#close();
+    try {
+      return work();
+    } catch (error) {
+      if (this.#witness === undefined || !isDamage(error)) throw error;
+      timed("rebuild the store", () => this.#replace());
+      return work();
+    }
+  }
+
+  #replace(): string {
+    const leases = this.#witness?.() ?? []; // if it fails, nothing was moved
+    this.#close();
+    const aside = `${this.#path}.corrupt-${new Date().toISOString().replaceAll(/[-:.]/g, "")}`;
+    // First the journal: SQLite would roll it back into a new database that stands beside it.
+    for (const part of ["-journal", ""]) {
+      if (existsSync(this.#path + part)) renameSync(this.#path + part, aside + part);
+    }
+    this.#open(() => leases);
+    return aside;
+  }
+
+  #open(witness: Witness | undefined): Database {
+    this.#opened = openDatabase(this.#path, witness);
+    this.#inode = inodeOf(this.#path);
     return this.#opened;
+  }
+
+  #close(): void {
+    this.#opened?.close();
+    this.#opened = undefined;
+    this.#inode = undefined;
+  }
+
+  get #database(): Database {
+    return this.#opened ?? this.#open(this.#witness);
+  }
+
+  get #path(): string {
+    return join(this.#directory, DATABASE);
   }
 }
 
+/** For a copy, which is nobody else's. */
+const NO_LOCKS: Locks = {
+  hold: () => NO_LOCKS,
+  tryHold: () => NO_LOCKS,
+  [Symbol.dispose]: () => {},
+};
+
 function openLocks(directory: string): LockFile {
-  const path = join(directory, "lock");
+  const path = join(directory, LOCKS);
   try {
     return new LockFile(path);
   } catch (error) {
@@ -385,19 +477,94 @@ export function assertWritable(stateDir: string, network: string): void {
   });
 }
 
-function openDatabase(path: string): Database {
+function openDatabase(path: string, witness: Witness | undefined): Database {
   // SQLite would make it for all to read, and gives the journal the same mode.
   closeSync(openSync(path, "a", 0o600));
   const database = new Database(path, { create: true, strict: true });
-  // The tmpfs dies with the kernel state it describes, so nothing need reach a disk; the journal is for kill -9.
-  database.run("PRAGMA synchronous = OFF");
-  database.run("PRAGMA journal_mode = TRUNCATE");
-  const [[version]] = database.query("PRAGMA user_version").values() as [[number]];
-  if (version === 0) database.transaction(() => database.run(SCHEMA)).immediate();
-  else if (version !== SCHEMA_VERSION) {
-    throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
+  try {
+    // The tmpfs dies with the kernel state it describes, so nothing need reach a disk; the journal is for kill -9.
+    database.run("PRAGMA synchronous = OFF");
+    database.run("PRAGMA journal_mode = TRUNCATE");
+    if (isEmptyDatabase(database)) begin(database, witness?.() ?? []);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
   }
+}
+
+function copyDatabase(directory: string, witness: Witness | undefined): Database {
+  const path = join(directory, DATABASE);
+  if (existsSync(path)) {
+    // A file that is there belongs to a store, and a store has locks.
+    using locks = new LockFile(join(directory, LOCKS));
+    using _ = locks.hold(STORE_BYTE);
+    try {
+      using original = new Database(path, { readwrite: true, create: false, strict: true });
+      assertSound(original);
+      if (!isEmptyDatabase(original)) return Database.deserialize(original.serialize(), { strict: true });
+    } catch (error) {
+      if (witness === undefined || !isDamage(error)) throw error;
+    }
+  }
+  const database = new Database(":memory:", { strict: true });
+  begin(database, witness?.() ?? []);
   return database;
+}
+
+/** Whether nothing was ever written to it. Throws when another slash32 wrote it. */
+function isEmptyDatabase(database: Database): boolean {
+  const [[version]] = database.query("PRAGMA user_version").values() as [[number]];
+  if (version === 0) return true;
+  if (version === SCHEMA_VERSION) return false;
+  throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
+}
+
+/** SQLite itself reads only what it needs, and meets damage late. */
+function assertSound(database: Database): void {
+  const [[verdict]] = database.query("PRAGMA integrity_check(1)").values() as [[string]];
+  if (verdict !== "ok") throw new DamageError(verdict.replaceAll("\n", " "));
+}
+
+/** What is written is no database of ours any more. */
+class DamageError extends Error {}
+
+function isDamage(error: unknown): boolean {
+  const code = String((error as { code?: unknown } | undefined)?.code);
+  return error instanceof DamageError || code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT");
+}
+
+/** All or nothing: a process that dies in it leaves an empty database. */
+function begin(database: Database, leases: readonly Lease[]): void {
+  const work = () => {
+    database.run(SCHEMA);
+    for (const lease of leases) insertLease(database, lease);
+  };
+  database.transaction(work).immediate();
+}
+
+function insertLease(database: Database, lease: Lease): void {
+  const id = insertIntent(database, lease);
+  const insert = database.query(
+    `INSERT INTO address (address, held_by) VALUES (?, ?)
+     ON CONFLICT DO UPDATE SET held_by = excluded.held_by, freed = NULL WHERE held_by IS NULL`,
+  );
+  for (const address of lease.addresses) insert.run(addressBytes(address), id);
+}
+
+function insertIntent(database: Database, { attachment, hostEnd, mtu, pod }: Intent): number {
+  const { containerId, ifName } = attachment;
+  const row = database
+    .query<Row, SQLQueryBindings[]>(
+      `INSERT INTO attachment (container_id, if_name, host_end, mtu, pod) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET host_end = excluded.host_end, mtu = excluded.mtu RETURNING id`,
+    )
+    .get(containerId, ifName, hostEnd, mtu, pod ?? null);
+  return row?.id as number;
+}
+
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 /** Lets go of the rest: a query that is left half-read would keep every other process from writing. */

@@ -1,4 +1,5 @@
 // ip link: the interfaces, and the veth pair above all. Source: include/uapi/linux/if_link.h, rtnetlink.h, veth.h.
+import { word } from "../../shell.ts";
 import { readAttributes, readString, readU32, viewOf, withAttributes } from "../netlink/attribute.ts";
 import { type Message, NLM_F_CREATE, NLM_F_EXCL, type Request } from "../netlink/message.ts";
 
@@ -17,6 +18,7 @@ const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const VETH_INFO_PEER = 1;
 const IFF_UP = 0x1;
+const IFF_LOWER_UP = 0x10000;
 
 /** An interface as others refer to it: the kernel by number, people by name. */
 export interface Device {
@@ -26,6 +28,8 @@ export interface Device {
 
 export interface Link extends Device {
   readonly up: boolean;
+  /** Whether a frame would leave: false as long as the cable's other end is down, or unplugged. */
+  readonly carrier: boolean;
   /** Lower case, colons. */
   readonly mac: string;
   readonly mtu: number;
@@ -77,7 +81,7 @@ export function addVeth(link: VethEnd, peer: VethEnd & { netns: { fd: number; pa
 /** Brings an interface up and, if given, names its purpose (`ip link show` prints the alias). */
 export function setLinkUp(dev: Device, { alias }: { alias?: string } = {}): Request {
   return {
-    command: `ip link set ${dev.name} up${alias === undefined ? "" : ` alias "${alias}"`}`,
+    command: `ip link set ${dev.name} up${alias === undefined ? "" : ` alias ${word(alias)}`}`,
     type: RTM_NEWLINK,
     flags: 0,
     body: withAttributes(ifinfomsg({ index: dev.index, up: true }), (attributes) => {
@@ -130,6 +134,7 @@ export function decodeLink({ body }: Message): Link {
   return {
     index: view.getInt32(4, true),
     up: (view.getUint32(8, true) & IFF_UP) !== 0,
+    carrier: (view.getUint32(8, true) & IFF_LOWER_UP) !== 0,
     name: readString(attributes.get(IFLA_IFNAME)) ?? "",
     mac: formatMac(attributes.get(IFLA_ADDRESS) ?? new Uint8Array(0)),
     mtu: readU32(attributes.get(IFLA_MTU)) ?? 0,

@@ -16,6 +16,7 @@ import { familyNumber, familyOf, ipCommand } from "./family.ts";
 import type { Device } from "./link.ts";
 
 const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_SRC = 2;
@@ -34,6 +35,7 @@ export const RT_TABLE_MAIN = 254;
 export const RTPROT_BOOT = 3;
 export const RT_SCOPE_UNIVERSE = 0;
 export const RT_SCOPE_LINK = 253;
+const RT_SCOPE_NOWHERE = 255;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
 
@@ -101,6 +103,24 @@ export function addRoute(route: NewRoute): Request {
   };
 }
 
+/** ESRCH when there is none such: the destination, the interface and the protocol have to be as they are told. */
+export function deleteRoute({ dst, dev, protocol }: { dst: Prefix; dev: Device; protocol: number }): Request {
+  const { family } = dst.address;
+  return {
+    command: `${ipCommand(family)} route delete ${formatPrefix(dst)} dev ${dev.name} proto ${protocol}`,
+    type: RTM_DELROUTE,
+    flags: 0,
+    // Any scope.
+    body: withAttributes(
+      rtmsg({ family, length: dst.length, protocol, scope: RT_SCOPE_NOWHERE }),
+      (attributes) => {
+        attributes.bytes(RTA_DST, addressBytes(dst.address));
+        attributes.u32(RTA_OIF, dev.index);
+      },
+    ),
+  };
+}
+
 /** Which entry of the FIB decides for this address (kernel 4.13). EHOSTUNREACH or ENETUNREACH when none does. */
 export function matchRoute(address: Address): Request {
   return lookup(`route get fibmatch ${formatAddress(address)}`, { dst: address, flags: RTM_F_FIB_MATCH });
@@ -122,6 +142,13 @@ export function lookupForward(address: Address, from: Address, iif: Device): Req
   return lookup(command, { dst: address, src: from, iif: iif.index });
 }
 
+/** The same question as a lookup's, answered with the entry of the FIB that decides it (kernel 4.13). */
+export function matching({ command, body, ...request }: Request): Request {
+  const asked = body.slice();
+  viewOf(asked).setUint32(8, RTM_F_FIB_MATCH, true);
+  return { ...request, command: command.replace("route get", "route get fibmatch"), body: asked };
+}
+
 /** For `NetlinkSocket.dump`: all tables of the family. */
 export function listRoutes(family: Family): Request {
   return {
@@ -129,6 +156,16 @@ export function listRoutes(family: Family): Request {
     type: RTM_GETROUTE,
     flags: 0,
     body: rtmsg({ family }),
+  };
+}
+
+/** Likewise: the main table's unicast routes that `protocol` made. Kernels before 5.0 tell all: filter once more. */
+export function listRoutesOf(family: Family, protocol: number): Request {
+  return {
+    command: `${ipCommand(family)} route show proto ${protocol}`,
+    type: RTM_GETROUTE,
+    flags: 0,
+    body: rtmsg({ family, protocol }),
   };
 }
 

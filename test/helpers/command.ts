@@ -1,0 +1,28 @@
+/** Runs the executable as a person does, in the network of a host: arguments, standard input, what was printed. */
+
+import { execaSync } from "execa";
+import type { CommandOutcome, TestNetns } from "./lab.ts";
+import { EXECUTABLE } from "./plugin.ts";
+
+export type PersonOptions = {
+  /** Standard input; a value is sent as JSON. Default: empty. */
+  readonly input?: string | object;
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+/** `slash32 <args>`. A failing command is an outcome, not an error. */
+export function slash32(
+  host: TestNetns,
+  args: readonly string[],
+  { input = "", env = {} }: PersonOptions = {},
+): CommandOutcome {
+  const outcome = execaSync("nsenter", [`--net=${host.path}`, "--", EXECUTABLE, ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    extendEnv: false,
+    input: typeof input === "string" ? input : JSON.stringify(input),
+    timeout: 30_000,
+    reject: false,
+  });
+  const { stdout, stderr, exitCode = -1 } = outcome;
+  return { stdout, stderr, exitCode };
+}
