@@ -12,12 +12,14 @@ const { symbols: libc } = dlopen("libc.so.6", {
   posix_spawn_file_actions_adddup2: { args: ["ptr", "i32", "i32"], returns: "i32" },
   posix_spawn_file_actions_destroy: { args: ["ptr"], returns: "i32" },
   pipe2: { args: ["ptr", "i32"], returns: "i32" },
+  getrusage: { args: ["i32", "ptr"], returns: "i32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
   wait4: { args: ["i32", "ptr", "i32", "ptr"], returns: "i32" },
 });
 
 const O_CLOEXEC = 0o2000000; // include/uapi/asm-generic/fcntl.h
 const CLONE_NEWNET = 0x40000000; // include/uapi/linux/sched.h
+const RUSAGE_CHILDREN = -1; // include/uapi/linux/resource.h
 const CLOCK_REALTIME = 0; // include/uapi/linux/time.h
 /** Of posix_spawn_file_actions_t, generously: glibc's has 80. */
 const FILE_ACTIONS_BYTES = 256;
@@ -87,6 +89,13 @@ export function start(call: Call): { pid: number; finish: (status: number) => vo
   return { pid, finish: (status) => void prepared.finish({ pid, status, cpuMs: 0 }, 0) };
 }
 
+/** CPU time of all children, and theirs, that have ended so far. */
+export function childrenCpuMs(): number {
+  const usage = new BigInt64Array(RUSAGE_BYTES / 8);
+  libc.getrusage(RUSAGE_CHILDREN, ptr(usage));
+  return cpuMsOf(usage);
+}
+
 interface Ended {
   readonly pid: number;
   readonly status: number;
@@ -98,9 +107,12 @@ function waitForAny(): Ended {
   const usage = new BigInt64Array(RUSAGE_BYTES / 8);
   const pid = libc.wait4(-1, ptr(status), 0, ptr(usage));
   if (pid < 0) throw new Error("Cannot measure: wait4 failed");
-  const [userS = 0n, userUs = 0n, systemS = 0n, systemUs = 0n] = usage;
-  const cpuMs = Number(userS + systemS) * 1000 + Number(userUs + systemUs) / 1000;
-  return { pid, status: status[0] as number, cpuMs };
+  return { pid, status: status[0] as number, cpuMs: cpuMsOf(usage) };
+}
+
+/** struct rusage begins with two struct timeval, user and system. */
+function cpuMsOf([userS = 0n, userUs = 0n, systemS = 0n, systemUs = 0n]: BigInt64Array): number {
+  return Number(userS + systemS) * 1000 + Number(userUs + systemUs) / 1000;
 }
 
 /** Everything made ready, so that starting it is one system call: the input lies in its pipe already. */

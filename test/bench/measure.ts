@@ -42,11 +42,12 @@ export function measureVerbs(places: readonly Place[], rounds: number): Timed {
 /** Many at once: `ADD.last`, the time to the last one's end, `ADD.p99`, that of one's own start to end; and DEL. */
 export function measureBursts(places: readonly Place[], rounds: number, size: number): Timed {
   const timed: Timed = {};
-  for (let round = 0; round < rounds; round += 1) {
-    for (const place of inTurn(places, round)) {
+  for (let round = -1; round < rounds; round += 1) {
+    for (const place of inTurn(places, round + 1)) {
       const targets = place.targets(size);
       for (const verb of ["ADD", "DEL"] as const) {
         const { runs, lastMs } = place.burst(verb, targets);
+        if (round < 0) continue;
         record(timed, place.contestant.name, `${verb}.last`, lastMs);
         record(timed, place.contestant.name, `${verb}.p99`, percentile99(runs.map(({ wallMs }) => wallMs)));
         const cpuMs = runs.reduce((sum, one) => sum + one.cpuMs, 0);

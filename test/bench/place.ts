@@ -1,5 +1,5 @@
 // Where a contestant works: a host of its own, with sandboxes made beforehand.
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import type { Verb } from "../helpers/plugin.ts";
@@ -21,6 +21,8 @@ export class Place implements Disposable {
   readonly host = new TestHost();
   readonly #sandboxes: TestNetns[] = [];
   readonly #answers = new Map<string, unknown>();
+  /** On the lab's own tmpfs, which goes with the lab, even if we are interrupted. */
+  readonly #states = mkdtempSync("/run/bench-");
   #state = "";
   #network = "";
   #attachments = 0;
@@ -33,7 +35,7 @@ export class Place implements Disposable {
   /** The network that is worked for from now on; its state is made empty. Returns the state's directory. */
   network(name: string): string {
     this.#network = name;
-    this.#state = join(this.host.stateDir, name);
+    this.#state = join(this.#states, name);
     rmSync(this.#state, { recursive: true, force: true });
     mkdirSync(this.#state, { recursive: true });
     return this.#state;
@@ -42,7 +44,7 @@ export class Place implements Disposable {
   /** Returns to a network as it was left. */
   returnTo(name: string): void {
     this.#network = name;
-    this.#state = join(this.host.stateDir, name);
+    this.#state = join(this.#states, name);
   }
 
   /** As many targets as asked for, each a new container in a sandbox that is as if new. */

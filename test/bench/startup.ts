@@ -2,7 +2,7 @@
 //
 // Measured on a copy of the executable, built from the same bundle with the same options, that tells the time at
 // its first line and before its exit. The executable that is shipped has no such trace in it.
-import { chmodSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { compileOptions } from "../../scripts/compile-options.ts";
@@ -26,15 +26,14 @@ export interface Trace {
   readonly last: number;
 }
 
-/** Builds the copy in `directory`, and returns a contestant that is like the one given otherwise. */
-export function traced(contestant: Contestant, directory: string): Contestant {
+/** Builds the copy in build/, and returns a contestant that is like the one given otherwise. */
+export function traced(contestant: Contestant): Contestant {
   const bundle = readFileSync(join(ROOT, "dist/index.js"), "utf8");
   if (!bundle.includes("process.exit(")) throw new Error("Cannot trace: the bundle has no process.exit(");
-  const entry = join(directory, "traced.js");
-  const executable = join(directory, "slash32");
+  const entry = join(ROOT, "build/traced.js");
+  const executable = join(ROOT, "build/traced");
   writeFileSync(entry, TRACE + bundle.replaceAll("process.exit(", "traceExit("));
   execaSync(join(ROOT, "node_modules/.bin/bun"), compileOptions(entry, executable), { cwd: ROOT });
-  chmodSync(executable, 0o755);
   return { ...contestant, executable };
 }
 

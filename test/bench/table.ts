@@ -1,7 +1,8 @@
 // The table that people read.
-import { format, type Row } from "./rows.ts";
+import { format, type Row, type Side } from "./rows.ts";
 
-const HEADER = ["", "measured", "quartiles", "medians", "must", "aim", ""];
+const HEADER = ["", "measured", "quartiles", "slash32", "compared with", "must", "aim", "verdict"];
+const NUMBERS = [1, 2, 3, 5, 6];
 
 /** Plain text, in columns. */
 export function renderTable(rows: readonly Row[]): string {
@@ -16,28 +17,29 @@ export function renderTable(rows: readonly Row[]): string {
 /** The same in Markdown. */
 export function renderMarkdown(rows: readonly Row[]): string {
   const line = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
-  const rule = HEADER.map((_, column) => (isNumber(column) ? "---:" : "---"));
+  const rule = HEADER.map((_, column) => (NUMBERS.includes(column) ? "---:" : "---"));
   return [line(HEADER), line(rule), ...rows.map((row) => line(cellsOf(row)))].join("\n");
 }
 
-function cellsOf({ title, unit, measured, figures, limit, verdict }: Row): string[] {
-  const number = (value: number) => `${unit === "" ? value.toFixed(2) : format(value)}${unit && ` ${unit}`}`;
-  const sign = limit?.kind === "least" ? "≥" : "≤";
+function cellsOf({ title, unit, measured, sides, limit, verdict }: Row): string[] {
+  const number = (value: number) => (unit === "" ? value.toFixed(2) : format(value));
+  const [ours, theirs] = sides ?? [];
   return [
     title,
-    number(measured.median),
-    `${number(measured.lowerQuartile)} – ${number(measured.upperQuartile)}`,
-    figures,
-    limit ? `${sign} ${limit.must}` : "",
+    number(measured.median) + (unit && ` ${unit}`),
+    `${number(measured.lowerQuartile)}–${number(measured.upperQuartile)}`,
+    ours ? amount(ours) : "",
+    theirs ? `${amount(theirs)}, ${theirs.name}` : "",
+    limit ? `${limit.kind === "least" ? "≥" : "≤"} ${limit.must}` : "",
     limit ? String(limit.aim) : "",
     verdict ?? "",
   ];
 }
 
-function isNumber(column: number): boolean {
-  return column === 1 || column === 2 || column === 4 || column === 5;
+function amount({ summary, unit }: Side): string {
+  return `${format(summary.median)} ${unit}`;
 }
 
 function pad(cell: string, width: number, column: number): string {
-  return isNumber(column) ? cell.padStart(width) : cell.padEnd(width);
+  return NUMBERS.includes(column) ? cell.padStart(width) : cell.padEnd(width);
 }
