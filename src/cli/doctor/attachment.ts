@@ -1,0 +1,112 @@
+// An attachment as the store knows it, and the sandbox it leads into: what CHECK is told, without a runtime to tell it.
+import type { Attachment } from "../../attachment.ts";
+import { endpointOf } from "../../cni/endpoint.ts";
+import type { Netconf } from "../../cni/netconf.ts";
+import type { Request } from "../../cni/request.ts";
+import { addressSource } from "../../cni/source.ts";
+import { attachmentNumber, type Endpoint } from "../../datapath/endpoint.ts";
+import { findLink } from "../../datapath/host.ts";
+import { Namespace } from "../../datapath/netns.ts";
+import type { Link } from "../../datapath/rtnetlink/link.ts";
+import { type Difference, verify } from "../../datapath/verify.ts";
+import { wiring } from "../../datapath/wiring.ts";
+import type { Holding } from "../../ipam/store.ts";
+import type { Network, Node } from "./node.ts";
+import { isAtWork } from "./store-file.ts";
+
+/** What was seen of one attachment. */
+export type Examined =
+  | {
+      readonly kind: "verified";
+      readonly holding: Holding;
+      readonly network: Network;
+      readonly hostEnd: Link;
+      readonly sandboxEnd: Link | undefined;
+      readonly sandboxPath: string;
+      readonly differences: readonly Difference[];
+    }
+  /** There is no host end: whether that is a leftover is for the comparison of store and kernel. */
+  | { readonly kind: "unwired"; readonly holding: Holding }
+  /** ADD or DEL is at work on it. */
+  | { readonly kind: "busy"; readonly holding: Holding }
+  /** Its sandbox cannot be looked into, and why. */
+  | { readonly kind: "closed"; readonly holding: Holding; readonly reason: string };
+
+/** Verifies all recorded attachments of all networks. */
+export function examineAll(node: Node): Examined[] {
+  return node.networks().flatMap((network) => {
+    const { stored } = network;
+    if (stored.kind !== "read") return [];
+    return stored.holdings.map((holding) => examine(holding, network, node));
+  });
+}
+
+/** "default/web-0" where the runtime told, else the container and its interface. */
+export function nameOf({ pod, attachment }: Pick<Holding, "pod" | "attachment">): string {
+  return pod ?? shortName(attachment);
+}
+
+function shortName({ containerId, ifName }: Attachment): string {
+  return `${containerId.slice(0, 12)}/${ifName}`;
+}
+
+function examine(holding: Holding, network: Network, node: Node): Examined {
+  const { attachment, hostEnd: name } = holding;
+  if (isAtWork(network.stateDir, network.name, attachmentNumber(attachment)))
+    return { kind: "busy", holding };
+  const hostEnd = findLink(node.host, name);
+  if (hostEnd === undefined) return { kind: "unwired", holding };
+  const sandboxPath = pathOf(hostEnd, node);
+  if (sandboxPath === undefined) {
+    const reason = `${name} leads into a namespace that has neither a mount point nor a process to be seen here`;
+    return { kind: "closed", holding, reason };
+  }
+  try {
+    using sandbox = Namespace.open(sandboxPath);
+    const sandboxEnd = findLink(sandbox, attachment.ifName);
+    const endpoint = endpointAsRecorded(holding, network, sandboxPath, sandboxEnd);
+    const differences = verify(wiring(endpoint), { host: node.host, sandbox });
+    return { kind: "verified", holding, network, hostEnd, sandboxEnd, sandboxPath, differences };
+  } catch (error) {
+    return { kind: "closed", holding, reason: (error as Error).message };
+  }
+}
+
+/** A cable whose other end was moved to the host leads nowhere else. */
+function pathOf({ peerNamespace }: Link, node: Node): string | undefined {
+  if (peerNamespace === undefined) return "/proc/thread-self/ns/net";
+  return node.sandboxes().get(peerNamespace);
+}
+
+/**
+ * What ADD made, as far as it was written down. The MAC was not: it may have been asked for, or changed by a later
+ * plugin, so the sandbox end's own is taken for right, and the host has to know it.
+ */
+function endpointAsRecorded(
+  holding: Holding,
+  network: Network,
+  netns: string,
+  sandboxEnd: Link | undefined,
+): Endpoint {
+  const { attachment, mtu, pod, hostEnd } = holding;
+  const request = requestFor(attachment, netns, pod);
+  const ipam = holding.delegated === undefined ? {} : { ipam: { ...network.document.ipam, type: "other" } };
+  const document = { ...network.document, ...ipam };
+  const netconf = network.part?.netconf ?? ({ name: network.name, cniVersion: "1.1.0" } as Netconf);
+  const acquired = addressSource(request, netconf, document, network.stateDir).recall(holding);
+  const endpoint = endpointOf(request, document, attachment, acquired, mtu);
+  return { ...endpoint, hostEnd, sandboxMac: sandboxEnd?.mac ?? endpoint.sandboxMac };
+}
+
+function requestFor({ containerId, ifName }: Attachment, netns: string, pod: string | undefined): Request {
+  const [namespace = "", name = ""] = pod?.split("/") ?? [];
+  const args = new Map(
+    pod
+      ? [
+          ["K8S_POD_NAMESPACE", namespace],
+          ["K8S_POD_NAME", name],
+        ]
+      : [],
+  );
+  return { verb: "CHECK", containerId, ifName, netns, path: [], args, allowOwnNetns: false, environment: {} };
+}

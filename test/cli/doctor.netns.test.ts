@@ -1,0 +1,192 @@
+// slash32 doctor on nodes that are broken in the kernel: each fault is named, and what is to be typed mends it.
+import { describe, expect, test } from "vitest";
+import { TestNode } from "../helpers/doctor.ts";
+
+test("a healthy node has nothing wrong, and says what was looked at", () => {
+  using node = new TestNode();
+  const { findings, summary, checks } = node.report();
+  expect(findings).toEqual([]);
+  expect(summary).toMatchObject({ errors: 0, warnings: 0 });
+  expect(checks.length).toBeGreaterThan(30);
+  expect(checks.find(({ check }) => check === "every pod is wired as ADD left it")).toMatchObject({
+    outcome: "fine",
+    seen: "2 pods verified",
+  });
+  expect(node.doctor()).toMatchObject({ exitCode: 0, stderr: "" });
+});
+
+test("a node without pods has nothing wrong", () => {
+  using node = new TestNode({ pods: 0 });
+  expect(node.report().findings).toEqual([]);
+});
+
+type Fault = {
+  readonly name: string;
+  readonly breakIt: (node: TestNode) => void;
+  /** One for each finding, in order. */
+  readonly seen: readonly RegExp[];
+  readonly severity?: "error" | "warning";
+  /** Whether typing what is said leaves nothing to find. Default true. */
+  readonly mends?: boolean;
+};
+
+const sysctl = (key: string, value: number) => (node: TestNode) => node.host.setSysctl(key, value);
+const inPod = (command: string) => (node: TestNode) => node.pods[0]?.ipBatch(command);
+const onHost = (command: (node: TestNode) => string) => (node: TestNode) => node.host.ipBatch(command(node));
+
+const FAULTS: readonly Fault[] = [
+  {
+    name: "IPv4 forwarding off",
+    breakIt: sysctl("net.ipv4.ip_forward", 0),
+    seen: [/^net\.ipv4\.ip_forward is 0$/],
+  },
+  {
+    name: "IPv6 forwarding off",
+    breakIt: sysctl("net.ipv6.conf.all.forwarding", 0),
+    seen: [/^net\.ipv6\.conf\.all\.forwarding is 0$/],
+  },
+  {
+    name: "forwarding off on the way out alone",
+    breakIt: sysctl("net.ipv4.conf.uplink0.forwarding", 0),
+    seen: [/^net\.ipv4\.conf\.uplink0\.forwarding is 0$/],
+  },
+  {
+    name: "strict rp_filter on a second way in",
+    breakIt(node) {
+      node.host.ipBatch(
+        "link add second0 type veth peer name second1",
+        "address add 192.0.3.1/24 dev second0",
+        "link set second1 up",
+        "link set second0 up",
+      );
+      node.host.setSysctl("net.ipv4.conf.second0.rp_filter", 1);
+    },
+    seen: [/^rp_filter is strict \(1\) on second0$/],
+    severity: "warning",
+  },
+  {
+    name: "no IPv4 default route",
+    breakIt: onHost(() => "route delete default"),
+    seen: [
+      /^the host has no IPv4 default route$/,
+      /^default\/web-0: gateway 169\.254\.1\.1 is mute/,
+      /^default\/web-1: gateway/,
+    ],
+    mends: false,
+  },
+  {
+    name: "no IPv6 default route",
+    breakIt: onHost(() => "route delete default via 2001:db8::fe"),
+    seen: [/^the host has no IPv6 default route$/],
+    severity: "warning",
+    mends: false,
+  },
+  {
+    name: "a route that swallows the gateway",
+    breakIt: onHost(() => "route add blackhole 169.254.0.0/16"),
+    seen: [/^the host discards packets to 169\.254\.1\.1 \(route 169\.254\.0\.0\/16\)$/],
+  },
+  {
+    name: "a route that sends the gateway to a pod",
+    breakIt: onHost(({ hostEnd }) => `route add 169.254.1.1 dev ${hostEnd}`),
+    seen: [/^the host routes 169\.254\.1\.1 to a pod/],
+  },
+  {
+    name: "the gateway's address on the way out",
+    breakIt: onHost(() => "address add 169.254.1.1/32 dev uplink0"),
+    seen: [/^uplink0 has the address 169\.254\.1\.1$/],
+    severity: "warning",
+  },
+  {
+    name: "the gateway's address in use by a machine outside",
+    breakIt: onHost(() => "neigh add 169.254.1.1 lladdr 02:00:00:00:00:07 dev uplink0 nud reachable"),
+    seen: [/^a machine behind uplink0 owns 169\.254\.1\.1 \(02:00:00:00:00:07\)$/],
+    severity: "warning",
+    mends: false,
+  },
+  {
+    name: "proxy ARP off",
+    breakIt: (node) => node.host.setSysctl(`net.ipv4.conf.${node.hostEnd}.proxy_arp`, 0),
+    seen: [/^default\/web-0: setting net\/ipv4\/conf\/cali\w+\/proxy_arp on the host is 0, should be 1$/],
+  },
+  {
+    name: "host end's MAC rewritten",
+    breakIt: onHost(({ hostEnd }) => `link set ${hostEnd} address 02:00:00:00:00:01`),
+    // The kernel forgets the neighbours of an interface whose MAC changes, pinned ones too.
+    seen: [
+      /^default\/web-0: host end cali\w+ is MAC 02:00:00:00:00:01, should be MAC ee:ee:ee:ee:ee:ee$/,
+      /neighbour 10\.20\.1\.2 on cali\w+ on the host is missing/,
+      /neighbour fd00:20::2 on cali\w+ on the host is missing/,
+    ],
+  },
+  {
+    name: "host route to the wrong link",
+    breakIt: onHost(() => "route replace 10.20.1.2 dev uplink0"),
+    seen: [/^default\/web-0: route 10\.20\.1\.2\/32 on the host is/],
+    mends: true,
+  },
+  {
+    name: "host route gone",
+    breakIt: onHost(({ hostEnd }) => `route delete 10.20.1.2 dev ${hostEnd}`),
+    seen: [/^default\/web-0: route 10\.20\.1\.2\/32 on the host is missing/],
+  },
+  {
+    name: "pod's default route gone",
+    breakIt: inPod("route delete default"),
+    seen: [
+      /^default\/web-0: route default in the sandbox is missing, should be via 169\.254\.1\.1 dev eth0$/,
+    ],
+  },
+  {
+    name: "pod's address gone",
+    breakIt: inPod("address delete fd00:20::2/128 dev eth0"),
+    seen: [/^default\/web-0: address fd00:20::2\/128 on eth0 is missing/],
+  },
+  {
+    name: "pod's MAC changed, as the host does not know",
+    breakIt: inPod("link set eth0 address 02:00:00:00:00:02"),
+    seen: [/neighbour 10\.20\.1\.2 on cali\w+ on the host/, /neighbour fd00:20::2 on cali\w+ on the host/],
+  },
+  {
+    name: "pinned neighbour gone",
+    breakIt: onHost(({ hostEnd }) => `neigh delete 10.20.1.2 dev ${hostEnd}`),
+    seen: [/^default\/web-0: neighbour 10\.20\.1\.2 on cali\w+ on the host is missing/],
+  },
+  {
+    name: "MTUs that differ",
+    breakIt: inPod("link set eth0 mtu 1400"),
+    seen: [/^default\/web-0: sandbox end eth0 has MTU 1400, should have MTU 1500$/],
+  },
+  {
+    name: "a way out that takes smaller packets than the pods send",
+    breakIt: onHost(() => "link set uplink0 mtu 1400"),
+    seen: [/^MTU 1500 on default\/web-0, default\/web-1; a new pod would get 1400$/],
+    severity: "warning",
+    mends: false,
+  },
+  {
+    name: "somebody else's interface under our prefix",
+    breakIt: onHost(() => "link add cali0123 type veth peer name elsewhere"),
+    seen: [/^1 interface named as host ends are not ours: cali0123$/],
+    severity: "warning",
+    mends: false,
+  },
+];
+
+describe("each fault is named, and nothing else is", () => {
+  test.each(FAULTS)("$name", ({ breakIt, seen, severity, mends = true }) => {
+    using node = new TestNode();
+    breakIt(node);
+    const { findings } = node.report();
+    expect(findings).toEqual(
+      seen.map((words) => expect.objectContaining({ seen: expect.stringMatching(words) })),
+    );
+    if (severity) expect(findings.map((finding) => finding.severity)).toEqual(seen.map(() => severity));
+    for (const { why, type } of findings) {
+      expect(why).toMatch(/^[A-Z].*\.$/);
+      expect(type).not.toBe("");
+      if (mends) node.type(type);
+    }
+    if (mends) expect(node.report().findings).toEqual([]);
+  });
+});
