@@ -1,9 +1,11 @@
 // One executable speaks every version of the specification, each as that version has it.
 
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { NOTHING, refused, remains, silent, succeeded } from "../helpers/outcome.ts";
-import { add, check, del, gc, netconf, plugin, status, version } from "../helpers/plugin.ts";
+import { add, check, del, gc, netconf, status, version } from "../helpers/plugin.ts";
 import { assertValid, CNI_VERSIONS, type CniVersion } from "../helpers/schema.ts";
 
 const host = new TestHost();
@@ -170,8 +172,8 @@ describe("VERSION", () => {
   });
 
   test("leaves no files behind", () => {
-    const call = { host, netconf: netconf(host, { name: "untouched" }) };
-    succeeded(plugin("VERSION", call));
-    expect(remains(host, "untouched")).toEqual(NOTHING);
+    const stateDir = join(host.stateDir, "untouched");
+    succeeded(version({ host, netconf: netconf(host, { stateDir }) }));
+    expect(existsSync(stateDir)).toBe(false);
   });
 });
