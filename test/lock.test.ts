@@ -30,9 +30,12 @@ class Contender implements AsyncDisposable {
     return this.#heard.split("\n").includes(word);
   }
 
-  /** Until it has said so. */
+  /** Until it has said so; one that ended without is an error. */
   async until(word: string): Promise<void> {
-    while (!this.says(word)) await sleep(2);
+    while (!this.says(word)) {
+      if (this.#program.exitCode !== null) throw new Error(`Cannot wait for "${word}": ${this.#heard}`);
+      await sleep(2);
+    }
   }
 
   /** As kill -9 does it; returns once it is gone. */
