@@ -229,6 +229,20 @@ describe("the IPv6 gateway", () => {
     }
   });
 
+  test("that stays in duplicate-address detection is not taken for usable", () => {
+    using host = new TestHost();
+    using pod = new TestNetns("pod");
+    using sides = new OpenSides(host, pod);
+    const endpoint = testEndpoint({ addresses: ["fd00:20::2"], gatewayNeighbour: "proxy-arp" });
+    const steps = wiring(endpoint).map((step) =>
+      step.kind === "sysctl" && step.key === `net/ipv6/conf/${endpoint.hostEnd}/accept_dad`
+        ? { ...step, value: "1" }
+        : step,
+    );
+    expect(() => apply(steps, sides)).toThrow(`${endpoint.hostEnd} may not use ${SIX} yet`);
+    expect(links(pod).length).toBe(1);
+  });
+
   test("that the host end cannot have is pinned, or refused in words", () => {
     using host = new TestHost();
     const endpoint = testEndpoint({ addresses: ["fd00:20::2"] });
