@@ -18,11 +18,15 @@ const test = base.extend<{ file: string }>({
 class Contender implements AsyncDisposable {
   readonly #program: ReturnType<typeof start>;
   #heard = "";
+  #hasEnded = false;
 
   constructor(file: string, byte: bigint) {
     this.#program = start("lock", file, `${byte}`);
     this.#program.stdout.on("data", (chunk) => {
       this.#heard += chunk;
+    });
+    this.#program.then(() => {
+      this.#hasEnded = true;
     });
   }
 
@@ -33,7 +37,7 @@ class Contender implements AsyncDisposable {
   /** Until it has said so; one that ended without is an error. */
   async until(word: string): Promise<void> {
     while (!this.says(word)) {
-      if (this.#program.exitCode !== null) throw new Error(`Cannot wait for "${word}": ${this.#heard}`);
+      if (this.#hasEnded) throw new Error(`Cannot wait for "${word}": ${this.#heard}`);
       await sleep(2);
     }
   }
