@@ -3,10 +3,9 @@
 import { attachmentKey } from "../attachment.ts";
 import { remove } from "../datapath/apply.ts";
 import { attachmentNumber } from "../datapath/endpoint.ts";
-import { listHostEnds } from "../datapath/host.ts";
 import { Namespace } from "../datapath/netns.ts";
-import { type Holding, Store } from "../ipam/store.ts";
-import { hostEndOf, stateDirOf } from "./endpoint.ts";
+import { type Intent, Store } from "../ipam/store.ts";
+import { stateDirOf } from "./endpoint.ts";
 import { CniError, toCniError } from "./error.ts";
 import { type Netconf, removalDocument, validAttachments } from "./netconf.ts";
 import type { Request } from "./request.ts";
@@ -36,22 +35,17 @@ export function gc(request: Request, netconf: Netconf): void {
   using host = Namespace.current();
   using store = Store.open(stateDir, netconf.name, () => leasesInKernel(host, netconf.name));
 
-  const collect = ({ attachment, hostEnd }: Holding) => {
+  const collect = ({ attachment, hostEnd }: Intent) => {
     using lock = store.tryLock(attachmentNumber(attachment));
-    if (lock === undefined || store.find(attachment) === undefined) return;
+    if (lock === undefined) return;
     remove(hostEnd, host);
     source.release(store, attachment);
   };
-  const stale = store.list().filter(({ attachment }) => !kept.has(attachmentKey(attachment)));
-  for (const holding of stale) attempt(() => collect(holding));
-
-  // Read after the links: what is recorded by then is somebody's work in hand.
-  const ends = listHostEnds(host, netconf.name);
-  const known = new Set([
-    ...valid.map((attachment) => hostEndOf(document, attachment)),
-    ...store.list().map(({ hostEnd }) => hostEnd),
-  ]);
-  for (const { name } of ends) if (!known.has(name)) attempt(() => remove(name, host));
+  // By attachment: what is recorded, and what only the kernel knows of.
+  const found = [...leasesInKernel(host, netconf.name), ...store.list()];
+  const stale = new Map(found.map((intent): [string, Intent] => [attachmentKey(intent.attachment), intent]));
+  for (const key of kept) stale.delete(key);
+  for (const intent of stale.values()) attempt(() => collect(intent));
   attempt(() => source.collect());
   if (failures.length > 0) throw summary(failures, netconf.name);
 }
