@@ -14,6 +14,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "look over this node: what is wrong, why it matters, what to type",
     load: () => import(/* webpackMode: "eager" */ "./doctor/doctor.ts").then(({ doctor }) => doctor),
   },
+  trace: {
+    summary: "follow a packet and its answer: what it meets, what is wrong, what to type",
+    load: () => import(/* webpackMode: "eager" */ "./trace/trace.ts").then(({ trace }) => trace),
+  },
   plan: {
     summary: "print what ADD would do, as a shell script",
     load: () => import(/* webpackMode: "eager" */ "./plan/plan.ts").then(({ plan }) => plan),

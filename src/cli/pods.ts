@@ -1,0 +1,85 @@
+// The pods of this host, from the stores and from the kernel: each pod once, whichever of the two knows it.
+import { existsSync, readdirSync } from "node:fs";
+import { type Address, parseAddress } from "../address.ts";
+import type { Attachment } from "../attachment.ts";
+import { ownerOf } from "../datapath/endpoint.ts";
+import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
+import type { Namespace } from "../datapath/netns.ts";
+import { type Holding, Store } from "../ipam/store.ts";
+
+export interface Pod {
+  /** Absent for a host end that carries no readable alias. */
+  readonly attachment: Attachment | undefined;
+  /** "namespace/name", where a runtime told. */
+  readonly label: string | undefined;
+  readonly hostEnd: string;
+  readonly addresses: readonly Address[];
+  /** Of both ends, as ADD made them; only the store knows. */
+  readonly mtu: number | undefined;
+}
+
+export interface Roster {
+  readonly pods: readonly Pod[];
+  /** Stores that could not be read, and why. */
+  readonly complaints: readonly string[];
+}
+
+/** How people call a pod: by its name, else by its container, else by its host end. */
+export function podName({ label, attachment, hostEnd }: Pod): string {
+  return label ?? attachment?.containerId ?? hostEnd;
+}
+
+/** Reads every network's store under `stateDir`, and adds what the kernel alone knows. */
+export function listPods(stateDir: string, host: Namespace): Roster {
+  const complaints: string[] = [];
+  const recorded = networks(stateDir).flatMap((network) => {
+    try {
+      using store = Store.open(stateDir, network);
+      return store.list().map(podOf);
+    } catch (error) {
+      complaints.push((error as Error).message);
+      return [];
+    }
+  });
+  const known = new Set(recorded.map(({ hostEnd }) => hostEnd));
+  return { pods: [...recorded, ...strangers(host, known)], complaints };
+}
+
+function networks(stateDir: string): string[] {
+  if (!existsSync(stateDir)) return [];
+  return readdirSync(stateDir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && Store.exists(stateDir, entry.name))
+    .map(({ name }) => name);
+}
+
+function podOf({ attachment, pod, hostEnd, addresses, mtu, delegated }: Holding): Pod {
+  const all = [...addresses, ...(delegated === undefined ? [] : addressesIn(delegated))];
+  return { attachment, label: pod, hostEnd, mtu, addresses: all };
+}
+
+/** The addresses in another IPAM plugin's answer, of any version: `ips[].address`, before 0.3.0 `ip4.ip` and `ip6.ip`. */
+function addressesIn(answer: string): Address[] {
+  const { ips = [], ip4, ip6 } = JSON.parse(answer);
+  const texts: unknown[] = [...ips.map(({ address }: { address?: unknown }) => address), ip4?.ip, ip6?.ip];
+  return texts.flatMap((text) => {
+    return typeof text === "string" ? (parseAddress(text.split("/")[0] ?? "") ?? []) : [];
+  });
+}
+
+/** Host ends that no store tells of, with the addresses that are routed to them. */
+function strangers(host: Namespace, known: ReadonlySet<string>): Pod[] {
+  const ends = listHostEnds(host).filter(({ name }) => !known.has(name));
+  if (ends.length === 0) return [];
+  const routes = listPodRoutes(host);
+  return ends.map(({ name, index, alias }) => {
+    const owner = ownerOf(name, alias);
+    const addresses = routes.filter(({ oif }) => oif === index).map(({ dst }) => dst.address);
+    return {
+      attachment: owner?.attachment,
+      label: owner?.pod,
+      hostEnd: name,
+      addresses,
+      mtu: undefined,
+    };
+  });
+}

@@ -1,0 +1,100 @@
+// The firewall's rules as `nft --json list ruleset` prints them (libnftables-json(5)), read once for each namespace.
+import type { Namespace } from "../../../datapath/netns.ts";
+import { readLegacy } from "./legacy.ts";
+
+/** An expression or statement: one key says what it is. Only what `evaluate` knows is looked into. */
+export type Expression = Readonly<Record<string, unknown>>;
+
+export interface Rule {
+  readonly family: string;
+  readonly table: string;
+  readonly chain: string;
+  readonly handle: number;
+  readonly expr: readonly Expression[];
+}
+
+export interface Chain {
+  readonly family: string;
+  readonly table: string;
+  readonly name: string;
+  /** Of base chains: the hook, its order, and what becomes of a packet that no rule decides. */
+  readonly hook?: string;
+  readonly type?: string;
+  readonly prio?: number;
+  readonly policy?: string;
+  readonly rules: readonly Rule[];
+  /** Made by iptables-legacy, whose tables nft does not show. */
+  readonly isLegacy?: boolean;
+}
+
+export interface Ruleset {
+  readonly chains: readonly Chain[];
+  /** Elements of named sets, by "family table name". */
+  readonly sets: ReadonlyMap<string, readonly unknown[]>;
+}
+
+export type Reading =
+  | { readonly kind: "read"; readonly ruleset: Ruleset }
+  /** The rules could not be read, and why. */
+  | { readonly kind: "unreadable"; readonly reason: string };
+
+const readings = new WeakMap<Namespace, Reading>();
+
+export function readRuleset(namespace: Namespace): Reading {
+  const known = readings.get(namespace);
+  if (known) return known;
+  const reading = readAnew(namespace);
+  readings.set(namespace, reading);
+  return reading;
+}
+
+/** The rule as nft prints it; its handle where that cannot be had. */
+export function ruleText(namespace: Namespace, { family, table, chain, handle, expr }: Rule): string {
+  const [only] = expr;
+  if (typeof only?.text === "string") return only.text;
+  const { stdout } = runInside(namespace, ["nft", "--handle", "list", "chain", family, table, chain]);
+  const line = stdout.split("\n").find((line) => line.endsWith(`# handle ${handle}`));
+  return line?.replace(/ # handle \d+$/, "").trim() ?? `handle ${handle}`;
+}
+
+/** Runs a command in the namespace: a child is born where the calling thread is. */
+export function runInside(
+  namespace: Namespace,
+  cmd: string[],
+): { exitCode: number; stdout: string; stderr: string } {
+  try {
+    const run = namespace.inside(() => Bun.spawnSync({ cmd, stdout: "pipe", stderr: "pipe" }));
+    return { exitCode: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString() };
+  } catch (error) {
+    // Bun throws when there is no such program.
+    return { exitCode: 127, stdout: "", stderr: (error as Error).message };
+  }
+}
+
+function readAnew(namespace: Namespace): Reading {
+  const { exitCode, stdout, stderr } = runInside(namespace, ["nft", "--json", "list", "ruleset"]);
+  if (exitCode === 127) return { kind: "unreadable", reason: "nft is not installed" };
+  if (exitCode !== 0) return { kind: "unreadable", reason: stderr.split("\n")[0] ?? "nft failed" };
+  const legacy = readLegacy(namespace);
+  if (typeof legacy === "string") return { kind: "unreadable", reason: legacy };
+  const { chains, sets } = parseRuleset(stdout);
+  return { kind: "read", ruleset: { chains: [...chains, ...legacy], sets } };
+}
+
+export function parseRuleset(json: string): Ruleset {
+  const objects: Record<string, unknown>[] = JSON.parse(json).nftables;
+  const all = (key: string) => objects.flatMap((object) => (object[key] === undefined ? [] : [object[key]]));
+  const rules = all("rule") as Rule[];
+  const chains = (all("chain") as Omit<Chain, "rules">[]).map((chain): Chain => {
+    const own = rules.filter(
+      ({ family, table, chain: name }) =>
+        family === chain.family && table === chain.table && name === chain.name,
+    );
+    return { ...chain, rules: own };
+  });
+  const sets = all("set") as { family: string; table: string; name: string; elem?: unknown[] }[];
+  return {
+    chains,
+    sets: new Map(sets.map(({ family, table, name, elem }) => [`${family} ${table} ${name}`, elem ?? []])),
+  };
+}

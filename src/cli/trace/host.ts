@@ -1,0 +1,124 @@
+// A packet crosses the host, begins there, or ends there.
+import { formatAddress } from "../../address.ts";
+import type { Namespace } from "../../datapath/netns.ts";
+import type { Device } from "../../datapath/rtnetlink/link.ts";
+import { lookupForward, lookupRoute } from "../../datapath/rtnetlink/route.ts";
+import { checkEgress } from "./egress.ts";
+import { Notes } from "./fact.ts";
+import { type Decision, decide, routeWords } from "./fib.ts";
+import { checkFirewall } from "./firewall/check.ts";
+import type { Translation } from "./firewall/evaluate.ts";
+import type { Flow } from "./flow.ts";
+import { checkGatewayAnswer, checkHostEnd, checkPodNeighbour } from "./host-end.ts";
+import { checkForwarding, checkSource } from "./ingress.ts";
+import { checkListener } from "./listener.ts";
+import { routeToPod } from "./mend.ts";
+import { isGatewayPinned } from "./sandbox.ts";
+import type { Station } from "./station.ts";
+
+export const HOST = "host";
+
+/** Where a packet comes from, or goes to, as the host sees it. */
+export type Neighbourhood =
+  | { readonly kind: "pod"; readonly station: Station }
+  | { readonly kind: "host" }
+  /** By which interface is known of a reply; of the first packet it is for the host to decide. */
+  | { readonly kind: "beyond"; readonly dev?: Device | undefined };
+
+export interface Crossing {
+  readonly host: Namespace;
+  readonly flow: Flow;
+  readonly from: Neighbourhood;
+  readonly to: Neighbourhood;
+}
+
+export interface Crossed {
+  readonly notes: Notes;
+  readonly decision: Decision | undefined;
+  readonly translation: Translation | undefined;
+  /** The longest packet that the way out takes, where that is known. */
+  readonly mtu: number | undefined;
+}
+
+/** In the order of the kernel, but that causes come before what follows from them. */
+export function cross({ host, flow, from, to }: Crossing): Crossed {
+  const notes = new Notes(HOST);
+  const nothing = { notes, decision: undefined, translation: undefined, mtu: undefined };
+  if (from.kind === "pod" && !flow.isReply) checkHostEnd(notes, from.station);
+  const iif = arrival(from);
+  if (iif === undefined && from.kind !== "host") return nothing;
+  const isFirewalledOnly = to.kind === "host" && !(from.kind === "pod" && asks(from.station));
+  if (iif && !isFirewalledOnly) checkForwarding(notes, host, flow, iif);
+
+  const question = iif ? lookupForward(flow.to, flow.from, iif) : lookupRoute(flow.to, flow.from);
+  const decision = decide(host, question, flow.to);
+  if (iif) checkSource(notes, host, { flow, iif, decision, from });
+  if (from.kind === "pod" && from.station.hostEnd) checkGatewayAnswer(notes, host, from.station);
+  if (to.kind === "pod" && !flow.isReply) checkHostEnd(notes, to.station);
+  checkRoute(notes, decision, flow, to);
+
+  const oif = decision.kind === "forward" ? decision.dev : undefined;
+  const translation = checkFirewall(notes, { namespace: host }, hooks(from, to), {
+    ...flow,
+    iif: iif?.name,
+    oif: oif?.name,
+  });
+  if (to.kind === "pod") checkPodNeighbour(notes, host, to.station);
+  if (to.kind === "host" && !flow.isReply) checkListener(notes, host, flow);
+  const isOut = to.kind === "beyond" && decision.kind === "forward";
+  const mtu = isOut ? checkEgress(notes, host, decision, flow, senderMtu(from)) : undefined;
+  return { notes, decision, translation, mtu };
+}
+
+/** A sandbox that has not pinned the gateway asks for it. */
+function asks(station: Station): boolean {
+  return station.address.family === 4 && !isGatewayPinned(station);
+}
+
+function arrival(from: Neighbourhood): Device | undefined {
+  if (from.kind === "pod") return from.station.hostEnd;
+  return from.kind === "beyond" ? from.dev : undefined;
+}
+
+function senderMtu(from: Neighbourhood): number | undefined {
+  return from.kind === "pod" ? from.station.inside?.end.mtu : undefined;
+}
+
+function hooks(from: Neighbourhood, to: Neighbourhood): string[] {
+  if (from.kind === "host") return ["output", "postrouting"];
+  return to.kind === "host" ? ["prerouting", "input"] : ["prerouting", "forward", "postrouting"];
+}
+
+function checkRoute(notes: Notes, decision: Decision, { to }: Flow, target: Neighbourhood): void {
+  const subject = `route to ${formatAddress(to)}`;
+  if (target.kind === "pod") {
+    checkRouteToPod(notes, subject, decision, target.station);
+    return;
+  }
+  const isRight = decision.kind === (target.kind === "host" ? "local" : "forward");
+  if (isRight) {
+    notes.ok(subject, decision.words);
+    return;
+  }
+  const ip = to.family === 6 ? "ip -6" : "ip";
+  const by = decision.kind === "refused" ? decision.by : undefined;
+  notes.wrong(subject, decision.words, {
+    expected: target.kind === "host" ? "the host's own address" : "a way out",
+    why: by ? "the route discards what it matches" : "the host has no way there",
+    mend: by ? `${ip} route delete ${routeWords(by)}` : `${ip} route add default via <router>`,
+  });
+}
+
+function checkRouteToPod(notes: Notes, subject: string, decision: Decision, station: Station): void {
+  const { hostEnd, address, place } = station;
+  if (hostEnd === undefined) return; // said already
+  if (decision.kind === "forward" && decision.dev.index === hostEnd.index) {
+    notes.ok(subject, decision.words);
+    return;
+  }
+  notes.wrong(subject, decision.words, {
+    expected: `dev ${hostEnd.name}`,
+    why: `only ${hostEnd.name} leads to ${place}`,
+    mend: routeToPod(address, hostEnd, decision.kind === "forward" ? decision.table : undefined),
+  });
+}

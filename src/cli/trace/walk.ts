@@ -1,0 +1,181 @@
+// The walk: a packet from FROM to TO and its answer back, place by place, from what the kernel says now.
+import { type Address, formatAddress } from "../../address.ts";
+import { findNamespaces } from "../../datapath/find-namespace.ts";
+import type { Namespace } from "../../datapath/netns.ts";
+import { lookupRoute } from "../../datapath/rtnetlink/route.ts";
+import { UsageError } from "../command.ts";
+import { type Fact, firstWrong, type Hop, type Joint, Notes, type Place, type Way } from "./fact.ts";
+import { decide } from "./fib.ts";
+import { type Flow, type Protocol, reversed } from "./flow.ts";
+import { type Crossed, cross, HOST, type Neighbourhood } from "./host.ts";
+import { addressOf, commonFamily, describe, type Party } from "./party.ts";
+import { arrive, leave } from "./sandbox.ts";
+import { Station } from "./station.ts";
+
+export const BEYOND = "beyond";
+
+/** What a trace is of, and what it found. */
+export interface Walk {
+  readonly from: string;
+  readonly to: string;
+  readonly flow: Flow;
+  /** From top to bottom: FROM's, the host, TO's; only those that the packet visits. */
+  readonly places: readonly Place[];
+  /** Between each place and the next. */
+  readonly joints: readonly Joint[];
+  /** In the order in which the packet, and then its answer, meets them. */
+  readonly hops: readonly Hop[];
+  readonly firstWrong: Fact | undefined;
+  /** The longest packet that passes everywhere, as far as can be seen from here. */
+  readonly mtu: number | undefined;
+}
+
+/** Open as long as the walk is of use: a probe takes the same way. */
+export interface Ends extends Disposable {
+  readonly from: Neighbourhood;
+  readonly to: Neighbourhood;
+}
+
+export interface Question {
+  readonly from: Party;
+  readonly to: Party;
+  readonly protocol: Protocol;
+  readonly port: number | undefined;
+}
+
+/** Walks; changes nothing. `undo` closes what was opened. Throws a UsageError where there is no way to speak of. */
+export function walk(
+  question: Question,
+  host: Namespace,
+  undo: DisposableStack,
+): { walk: Walk; ends: readonly [Neighbourhood, Neighbourhood] } {
+  const { from, to } = question;
+  const family = commonFamily(from, to);
+  const paths = findNamespaces(host);
+  const visit = (party: Party): Neighbourhood => {
+    const address = addressOf(party, family);
+    if (party.kind !== "pod" || address === undefined)
+      return { kind: party.kind === "host" ? "host" : "beyond" };
+    return { kind: "pod", station: undo.use(new Station(party.pod, address, host, paths)) };
+  };
+  const ends = [visit(from), visit(to)] as const;
+  const flow = flowOf(question, family, host);
+  const hops = hopsOf(ends, flow, host);
+  const { visited, out, mtu } = hops;
+  return {
+    ends,
+    walk: {
+      from: describe(from),
+      to: describe(to),
+      flow,
+      ...pictureOf(ends, flow, out),
+      hops: visited,
+      firstWrong: firstWrong(visited),
+      mtu,
+    },
+  };
+}
+
+function flowOf({ from, to, protocol, port }: Question, family: 4 | 6, host: Namespace): Flow {
+  const [source, target] = [addressOf(from, family), addressOf(to, family)];
+  const found = {
+    from: source ?? ownAddress(host, target, from),
+    to: target ?? ownAddress(host, source, to),
+  };
+  return { ...found, protocol, port, isReply: false };
+}
+
+/** With which of its addresses the host talks to the other. */
+function ownAddress(host: Namespace, other: Address | undefined, party: Party): Address {
+  const decision = other && decide(host, lookupRoute(other), other);
+  const source = decision?.kind === "forward" ? decision.source : undefined;
+  if (source) return source;
+  throw new UsageError(`${describe(party)} has no address to talk with: name one of its addresses`);
+}
+
+interface Visited {
+  readonly visited: readonly Hop[];
+  /** What the host did with the first packet. */
+  readonly out: Crossed;
+  readonly mtu: number | undefined;
+}
+
+function hopsOf([from, to]: readonly [Neighbourhood, Neighbourhood], flow: Flow, host: Namespace): Visited {
+  const visited: Hop[] = [];
+  const visit = (way: Way, { place, facts }: Notes) => visited.push({ place, way, facts });
+  const answer = reversed(flow);
+
+  if (from.kind === "pod") visit("there", leave(from.station, flow, true));
+  const out = cross({ host, flow, from, to });
+  visit("there", out.notes);
+  if (to.kind === "pod") {
+    visit("there", arrive(to.station, flow, true));
+    visit("back", leave(to.station, answer, false));
+  }
+  if (to.kind === "beyond") visit("there", beyond(flow, out));
+
+  const dev = out.decision?.kind === "forward" ? out.decision.dev : undefined;
+  const origin = to.kind === "beyond" ? { ...to, dev } : to;
+  if (origin.kind !== "beyond" || dev)
+    visit("back", cross({ host, flow: answer, from: origin, to: from }).notes);
+  if (from.kind === "pod") visit("back", arrive(from.station, answer, false));
+  return { visited, out, mtu: smallest([...mtus(from), ...mtus(to), out.mtu]) };
+}
+
+/** What lies behind the next hop cannot be looked into. */
+function beyond({ from, to }: Flow, { translation, decision }: Crossed): Notes {
+  const notes = new Notes(BEYOND);
+  if (decision?.kind !== "forward") return notes;
+  const target = formatAddress(to);
+  const subject = `way back`;
+  if (translation) notes.ok(subject, `to the host's own address (${translation.kind})`);
+  else
+    notes.unknown(
+      subject,
+      `whether ${target} has a route to ${formatAddress(from)} cannot be seen from here`,
+    );
+  return notes;
+}
+
+function mtus(end: Neighbourhood): (number | undefined)[] {
+  return end.kind === "pod" ? [end.station.hostEnd?.mtu, end.station.inside?.end.mtu] : [];
+}
+
+function smallest(values: readonly (number | undefined)[]): number | undefined {
+  const known = values.filter((value) => value !== undefined);
+  return known.length === 0 ? undefined : Math.min(...known);
+}
+
+function pictureOf([from, to]: readonly [Neighbourhood, Neighbourhood], flow: Flow, { decision }: Crossed) {
+  const dev = decision?.kind === "forward" ? decision.dev.name : "";
+  const host: Place = { name: HOST, title: "host", detail: hostDetail(from, to, flow) };
+  const sandboxes = [from, to].map((end, at) =>
+    end.kind === "pod" ? sandboxPlace(end.station, at === 0 ? flow.from : flow.to) : undefined,
+  );
+  const outside: Place = { name: BEYOND, title: "beyond the host", detail: formatAddress(flow.to) };
+  const last = to.kind === "beyond" ? outside : sandboxes[1];
+  const hop = decision?.kind === "forward" ? (decision.via ?? flow.to) : flow.to;
+  const joints: (Joint | undefined)[] = [
+    from.kind === "pod" ? { upper: endName(from.station), lower: from.station.pod.hostEnd } : undefined,
+    to.kind === "pod" ? { upper: to.station.pod.hostEnd, lower: endName(to.station) } : undefined,
+    to.kind === "beyond" ? { upper: dev, lower: formatAddress(hop) } : undefined,
+  ];
+  return {
+    places: [sandboxes[0], host, last].filter((place) => place !== undefined),
+    joints: joints.filter((joint) => joint !== undefined),
+  };
+}
+
+function hostDetail(from: Neighbourhood, to: Neighbourhood, flow: Flow): string {
+  if (from.kind === "host") return formatAddress(flow.from);
+  return to.kind === "host" ? formatAddress(flow.to) : "";
+}
+
+function sandboxPlace({ place, inside }: Station, address: Address): Place {
+  const path = inside ? ` · ${inside.path}` : "";
+  return { name: place, title: place, detail: formatAddress(address) + path };
+}
+
+function endName({ inside, pod }: Station): string {
+  return inside?.end.name ?? pod.attachment?.ifName ?? "";
+}

@@ -1,0 +1,540 @@
+// `slash32 trace`: what it says of paths that work, and of paths that were broken by hand.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TestHost, TestNetns } from "../helpers/lab.ts";
+import { add, EXECUTABLE, netconf } from "../helpers/plugin.ts";
+
+const WORLD = "198.51.100.1";
+const DUAL = [[{ subnet: "10.20.1.0/24" }], [{ subnet: "fd00:20::/64" }]];
+
+type Fact = {
+  place: string;
+  subject: string;
+  seen: string;
+  expected?: string;
+  verdict: "ok" | "wrong" | "warning" | "unknown";
+  why?: string;
+  mend?: string;
+};
+
+type Traced = {
+  exitCode: number;
+  verdict: string;
+  firstWrong?: Fact;
+  mtu?: number;
+  hops: { place: string; way: string; facts: Fact[] }[];
+};
+
+/** A host with the pods default/web-0 (10.20.1.2) and default/db-0 (10.20.1.3). */
+class Bench implements Disposable {
+  readonly host = new TestHost();
+  readonly web = new TestNetns("web");
+  readonly db = new TestNetns("db");
+  readonly webEnd: string;
+  readonly dbEnd: string;
+
+  constructor() {
+    [this.webEnd, this.dbEnd] = [
+      this.#add("aaaa1111", "web-0", this.web),
+      this.#add("aaaa2222", "db-0", this.db),
+    ];
+  }
+
+  #add(containerId: string, name: string, netns: TestNetns): string {
+    const { host } = this;
+    const args = `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${name}`;
+    const outcome = add({
+      host,
+      netns,
+      containerId,
+      args,
+      netconf: netconf(host, { ipam: { ranges: DUAL } }),
+    });
+    expect(outcome, outcome.stdout).toMatchObject({ exitCode: 0 });
+    return outcome.json?.interfaces?.[0]?.name ?? "";
+  }
+
+  /** What a person would see. */
+  text(...args: string[]) {
+    return this.host.exec(EXECUTABLE, "trace", "--state-dir", this.host.stateDir, ...args);
+  }
+
+  trace(...args: string[]): Traced {
+    const { stdout, stderr, exitCode } = this.text("--json", ...args);
+    if (stdout === "") throw new Error(stderr);
+    return { exitCode, ...JSON.parse(stdout) };
+  }
+
+  /** A command typed on the host as root. */
+  type(command: string): void {
+    const { exitCode, stderr, stdout } = this.host.exec("sh", "-c", command);
+    if (exitCode !== 0) throw new Error(`Cannot ${command}: ${stderr}${stdout}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.db[Symbol.dispose]();
+    this.web[Symbol.dispose]();
+    this.host[Symbol.dispose]();
+  }
+}
+
+describe("a path that works", () => {
+  let bench: Bench;
+  beforeAll(() => {
+    bench = new Bench();
+  });
+  afterAll(() => bench[Symbol.dispose]());
+  const paths: [string, string, string[]][] = [
+    ["default/web-0", "default/db-0", ["sandbox default/web-0", "host", "sandbox default/db-0"]],
+    ["10.20.1.2", "10.20.1.3", ["sandbox default/web-0", "host", "sandbox default/db-0"]],
+    ["aaaa1111", "fd00:20::3", ["sandbox default/web-0", "host", "sandbox default/db-0"]],
+    ["aaaa1", "aaaa22", ["sandbox default/web-0", "host", "sandbox default/db-0"]],
+    ["default/web-0", WORLD, ["sandbox default/web-0", "host", "beyond"]],
+    ["default/web-0", "2001:db8:ffff::1", ["sandbox default/web-0", "host", "beyond"]],
+    ["default/web-0", "host", ["sandbox default/web-0", "host"]],
+    ["default/web-0", "192.0.2.1", ["sandbox default/web-0", "host"]],
+    ["host", "default/web-0", ["host", "sandbox default/web-0"]],
+    ["192.0.2.1", "default/web-0", ["host", "sandbox default/web-0"]],
+    ["host", WORLD, ["host", "beyond"]],
+  ];
+  test.each(paths)("%s → %s: every fact is well", (from, to, places) => {
+    const traced = bench.trace(from, to);
+    expect(traced).toMatchObject({ exitCode: 0, verdict: "ok", mtu: 1500 });
+    expect([...new Set(traced.hops.map(({ place }) => place))]).toEqual(places);
+    // What lies beyond the host cannot be seen from it; all else can.
+    const doubts = facts(traced).filter(({ verdict }) => verdict !== "ok");
+    expect(doubts.map(({ place }) => place)).toEqual(places.includes("beyond") ? ["beyond"] : []);
+  });
+
+  test("after packets have crossed, it tells what was learned", () => {
+    expect(bench.web.ping("10.20.1.3").received).toBe(1);
+    const gateway = facts(bench.trace("default/web-0", "default/db-0")).find(({ seen }) =>
+      seen.endsWith("REACHABLE"),
+    );
+    expect(gateway).toMatchObject({ subject: "gateway 169.254.1.1", seen: "ee:ee:ee:ee:ee:ee REACHABLE" });
+  });
+
+  test("is found without the store: by host ends, their aliases and routes", () => {
+    const { exitCode, stdout } = bench.text("--state-dir", "/nonexistent", "10.20.1.2", "default/db-0");
+    expect({ exitCode, stdout }).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining("sandbox default/web-0"),
+    });
+  });
+});
+
+type Breach = {
+  title: string;
+  from?: string;
+  to?: string;
+  breach(bench: Bench): void;
+  /** The first thing that is wrong. */
+  found: { place: string; subject: string | RegExp; seen: string | RegExp };
+};
+
+const MAC = "02:00:00:00:00:99";
+const WEB = "sandbox default/web-0";
+const DB = "sandbox default/db-0";
+
+const BREACHES: Breach[] = [
+  {
+    title: "the host's route to TO is gone",
+    breach: ({ host }) => host.ip("route", "delete", "10.20.1.3"),
+    found: { place: "host", subject: "route to 10.20.1.3", seen: "via 192.0.2.254 dev uplink0 (default)" },
+  },
+  {
+    title: "the host's route back to FROM is gone",
+    breach: ({ host }) => host.ip("route", "delete", "10.20.1.2"),
+    found: { place: "host", subject: "route to 10.20.1.2", seen: "via 192.0.2.254 dev uplink0 (default)" },
+  },
+  {
+    title: "the host's route to TO leads to another pod",
+    breach: ({ host, webEnd }) => host.ip("route", "replace", "10.20.1.3", "dev", webEnd, "proto", "32"),
+    found: { place: "host", subject: "route to 10.20.1.3", seen: /^dev cali/ },
+  },
+  {
+    title: "a blackhole in place of the host's route",
+    breach: ({ host }) => host.ip("route", "replace", "blackhole", "10.20.1.3", "metric", "0"),
+    found: { place: "host", subject: "route to 10.20.1.3", seen: "blackhole 10.20.1.3/32" },
+  },
+  {
+    title: "a blackhole for the whole range, and the host's route gone",
+    breach: ({ host }) => host.ipBatch("route delete 10.20.1.3", "route add blackhole 10.20.1.0/24"),
+    found: { place: "host", subject: "route to 10.20.1.3", seen: "blackhole 10.20.1.0/24" },
+  },
+  {
+    title: "an unreachable route to the world",
+    to: WORLD,
+    breach: ({ host }) => host.ip("route", "add", "unreachable", "198.51.100.0/24"),
+    found: { place: "host", subject: `route to ${WORLD}`, seen: "unreachable 198.51.100.0/24" },
+  },
+  {
+    title: "proxy_arp is off, and nothing is pinned",
+    breach: ({ host, webEnd }) => host.setSysctl(`net/ipv4/conf/${webEnd}/proxy_arp`, 0),
+    found: { place: "host", subject: "proxy_arp", seen: /^0 on cali/ },
+  },
+  {
+    title: "proxy_arp is off, and the pod has asked in vain",
+    breach({ host, web, webEnd }) {
+      host.setSysctl(`net/ipv4/conf/${webEnd}/proxy_arp`, 0);
+      expect(web.ping("10.20.1.3").received).toBe(0);
+    },
+    found: { place: "host", subject: "proxy_arp", seen: /^0 on cali/ },
+  },
+  {
+    title: "proxy_arp is off at TO: the answer is lost",
+    breach: ({ host, dbEnd }) => host.setSysctl(`net/ipv4/conf/${dbEnd}/proxy_arp`, 0),
+    found: { place: "host", subject: "proxy_arp", seen: /^0 on cali/ },
+  },
+  {
+    title: "the host has no default route: nobody answers for the gateway",
+    to: "host",
+    from: "default/web-0",
+    breach: ({ host }) => host.ip("route", "delete", "default"),
+    found: {
+      place: "host",
+      subject: "gateway 169.254.1.1",
+      seen: /no route to 169\.254\.1\.1 \(Network is unreachable\)/,
+    },
+  },
+  {
+    title: "ip_forward is off",
+    breach: ({ host }) => host.setSysctl("net/ipv4/ip_forward", 0),
+    found: { place: "host", subject: "ip_forward", seen: "0" },
+  },
+  {
+    title: "forwarding is off for one host end",
+    breach: ({ host, webEnd }) => host.setSysctl(`net/ipv4/conf/${webEnd}/forwarding`, 0),
+    found: { place: "host", subject: "forwarding", seen: /^0 on cali/ },
+  },
+  {
+    title: "forwarding is off for the uplink: the answer is lost",
+    to: WORLD,
+    breach: ({ host }) => host.setSysctl("net/ipv4/conf/uplink0/forwarding", 0),
+    found: { place: "host", subject: "forwarding", seen: "0 on uplink0" },
+  },
+  {
+    title: "FROM's host end is down",
+    breach: ({ host, webEnd }) => host.ip("link", "set", webEnd, "down"),
+    found: { place: "host", subject: /^cali/, seen: "down" },
+  },
+  {
+    title: "TO's host end is down",
+    breach: ({ host, dbEnd }) => host.ip("link", "set", dbEnd, "down"),
+    found: { place: "host", subject: /^cali/, seen: "down" },
+  },
+  {
+    title: "FROM's sandbox end is down",
+    breach: ({ web }) => web.ip("link", "set", "eth0", "down"),
+    found: { place: WEB, subject: "eth0", seen: "down" },
+  },
+  {
+    title: "TO's sandbox end is down",
+    breach: ({ db }) => db.ip("link", "set", "eth0", "down"),
+    found: { place: DB, subject: "eth0", seen: "down" },
+  },
+  {
+    title: "FROM's default route is gone",
+    breach: ({ web }) => web.ip("route", "delete", "default"),
+    found: { place: WEB, subject: "route to 10.20.1.3", seen: "Network is unreachable" },
+  },
+  {
+    title: "TO's default route is gone: the answer is lost",
+    breach: ({ db }) => db.ip("route", "delete", "default"),
+    found: { place: DB, subject: "route to 10.20.1.2", seen: "Network is unreachable" },
+  },
+  {
+    title: "a blackhole inside FROM",
+    breach: ({ web }) => web.ip("route", "add", "blackhole", "10.20.1.0/24"),
+    found: { place: WEB, subject: "route to 10.20.1.3", seen: "blackhole 10.20.1.0/24" },
+  },
+  {
+    title: "FROM's address is missing",
+    breach: ({ web }) => web.ip("address", "delete", "10.20.1.2/32", "dev", "eth0"),
+    found: { place: WEB, subject: "address", seen: "missing" },
+  },
+  {
+    title: "TO's address is missing",
+    breach: ({ db }) => db.ip("address", "delete", "10.20.1.3/32", "dev", "eth0"),
+    found: { place: DB, subject: "address", seen: "missing" },
+  },
+  {
+    title: "the gateway is pinned to a wrong MAC",
+    breach: ({ web }) =>
+      web.ip("neigh", "replace", "169.254.1.1", "lladdr", MAC, "dev", "eth0", "nud", "permanent"),
+    found: { place: WEB, subject: "gateway 169.254.1.1", seen: `${MAC} PERMANENT` },
+  },
+  {
+    title: "a wrong MAC was learned for the gateway",
+    breach: ({ web }) =>
+      web.ip("neigh", "replace", "169.254.1.1", "lladdr", MAC, "dev", "eth0", "nud", "stale"),
+    found: { place: WEB, subject: "gateway 169.254.1.1", seen: `${MAC} STALE` },
+  },
+  {
+    title: "the host end's MAC was rewritten",
+    breach: ({ host, webEnd }) => host.ip("link", "set", webEnd, "address", MAC),
+    found: { place: "host", subject: /^cali/, seen: `MAC ${MAC}` },
+  },
+  {
+    title: "TO is pinned to a wrong MAC on the host",
+    breach: ({ host, dbEnd }) =>
+      host.ip("neigh", "replace", "10.20.1.3", "lladdr", MAC, "dev", dbEnd, "nud", "permanent"),
+    found: { place: "host", subject: "neighbour 10.20.1.3", seen: `${MAC} PERMANENT` },
+  },
+  {
+    title: "FROM is pinned to a wrong MAC on the host: the answer is lost",
+    breach: ({ host, webEnd }) =>
+      host.ip("neigh", "replace", "10.20.1.2", "lladdr", MAC, "dev", webEnd, "nud", "permanent"),
+    found: { place: "host", subject: "neighbour 10.20.1.2", seen: `${MAC} PERMANENT` },
+  },
+  {
+    title: "strict rp_filter, and FROM is routed to another interface",
+    breach({ host, webEnd }) {
+      host.setSysctl(`net/ipv4/conf/${webEnd}/rp_filter`, 1);
+      host.ip("route", "replace", "10.20.1.2", "dev", "uplink0", "proto", "32");
+    },
+    found: { place: "host", subject: "rp_filter", seen: "strict: drops 10.20.1.2" },
+  },
+  {
+    title: "the host end's MTU is smaller than the sandbox end's",
+    breach: ({ host, webEnd }) => host.ip("link", "set", webEnd, "mtu", "1400"),
+    found: { place: "host", subject: /^cali/, seen: "MTU 1400" },
+  },
+  {
+    title: "the sandbox end's MTU is smaller than the host end's",
+    breach: ({ db }) => db.ip("link", "set", "eth0", "mtu", "1300"),
+    found: { place: DB, subject: "eth0", seen: /MTU 1300/ },
+  },
+  {
+    title: "a rule of nftables drops",
+    breach: firewall("ip saddr 10.20.1.0/24 ip daddr { 10.20.1.3, 10.20.1.9 } counter drop"),
+    found: {
+      place: "host",
+      subject: "firewall",
+      seen: /^drops: inet guard forward: ip saddr 10\.20\.1\.0\/24 .* drop$/,
+    },
+  },
+  {
+    title: "a policy of nftables drops what no rule accepts",
+    breach: ({ host }) =>
+      nft(
+        host,
+        "table inet guard { chain forward { type filter hook forward priority 0; policy drop; iifname lo accept; }; }",
+      ),
+    found: { place: "host", subject: "firewall", seen: "drops: policy of inet guard forward" },
+  },
+  {
+    title: "a rule of nftables drops the answer alone",
+    breach: firewall("ct state established,related ip daddr 10.20.1.2 drop"),
+    found: { place: "host", subject: "firewall", seen: /ct state established,related/ },
+  },
+  {
+    title: "a rule of nftables in the sandbox drops",
+    breach: ({ db }) =>
+      nft(
+        db,
+        "table ip own { chain in { type filter hook input priority 0; icmp type echo-request drop; }; }",
+      ),
+    found: { place: DB, subject: "firewall", seen: /^drops: ip own in: icmp type echo-request drop$/ },
+  },
+  {
+    title: "a policy of iptables-legacy drops",
+    breach: ({ host }) => void host.exec("iptables-legacy", "-P", "FORWARD", "DROP"),
+    found: { place: "host", subject: "firewall", seen: "drops: policy of iptables filter FORWARD" },
+  },
+  {
+    title: "a rule of iptables-legacy drops",
+    breach: ({ host }) =>
+      void host.exec("iptables-legacy", "-A", "FORWARD", "-d", "10.20.1.3/32", "-j", "DROP"),
+    found: {
+      place: "host",
+      subject: "firewall",
+      seen: "drops: iptables filter FORWARD: -A FORWARD -d 10.20.1.3/32 -j DROP",
+    },
+  },
+  {
+    title: "the next hop does not answer",
+    to: WORLD,
+    breach: ({ host }) => host.ip("neigh", "replace", "192.0.2.254", "dev", "uplink0", "nud", "failed"),
+    found: { place: "host", subject: "next hop 192.0.2.254", seen: /^FAILED/ },
+  },
+  {
+    title: "IPv6 forwarding is off",
+    to: "fd00:20::3",
+    breach: ({ host }) => host.setSysctl("net/ipv6/conf/all/forwarding", 0),
+    found: { place: "host", subject: "forwarding", seen: "0" },
+  },
+  {
+    title: "the host end has lost its IPv6 gateway address",
+    to: "fd00:20::3",
+    breach: ({ host, webEnd }) => host.ip("-6", "address", "flush", "dev", webEnd),
+    found: { place: "host", subject: /^gateway fe80/, seen: /^mute/ },
+  },
+  {
+    title: "the pod's IPv6 default route is gone",
+    to: "fd00:20::3",
+    breach: ({ web }) => web.ip("-6", "route", "delete", "default"),
+    found: { place: WEB, subject: "route to fd00:20::3", seen: /unreachable/i },
+  },
+];
+
+describe("a path that is broken", () => {
+  test.each(BREACHES)(
+    "$title: named first, and the mend mends",
+    ({ from = "default/web-0", to = "10.20.1.3", breach, found }) => {
+      using bench = new Bench();
+      expect(bench.trace(from, to)).toMatchObject({ exitCode: 0 });
+      breach(bench);
+      const traced = bench.trace(from, to);
+      expect(traced).toMatchObject({ exitCode: 1, verdict: "wrong" });
+      expect(traced.firstWrong).toMatchObject({
+        place: found.place,
+        subject: matching(found.subject),
+        seen: matching(found.seen),
+        mend: expect.any(String),
+      });
+      bench.type(traced.firstWrong?.mend ?? "");
+      const { exitCode, firstWrong } = bench.trace(from, to);
+      expect(firstWrong).toBeUndefined();
+      expect(exitCode).toBe(0);
+    },
+  );
+
+  test("a host end that is gone cannot be mended by a command", () => {
+    using bench = new Bench();
+    bench.host.ip("link", "delete", bench.dbEnd);
+    const { firstWrong } = bench.trace("default/web-0", "default/db-0");
+    expect(firstWrong).toMatchObject({
+      place: "host",
+      subject: bench.dbEnd,
+      seen: "missing",
+      mend: /runtime wires/,
+    });
+  });
+
+  test("what is wrong is wrong for packets, too: ping agrees, before and after", () => {
+    using bench = new Bench();
+    bench.host.ip("route", "delete", "10.20.1.3");
+    expect(bench.web.ping("10.20.1.3").received).toBe(0);
+    bench.type(bench.trace("default/web-0", "default/db-0").firstWrong?.mend ?? "");
+    expect(bench.web.ping("10.20.1.3").received).toBe(1);
+  });
+});
+
+describe("the picture", () => {
+  test("has every place, every fact and the first wrong thing, in lines of equal length", () => {
+    using bench = new Bench();
+    bench.host.ip("route", "delete", "10.20.1.3");
+    const { stdout, exitCode } = bench.text("default/web-0", "default/db-0");
+    expect(exitCode).toBe(1);
+    const boxes = stdout.split("\n").filter((line) => /^[│╭╰]/.test(line));
+    expect(new Set(boxes.map((line) => line.length)).size).toBe(1);
+    expect(boxes.filter((line) => line.startsWith("╭"))).toEqual([
+      expect.stringContaining("sandbox default/web-0"),
+      expect.stringContaining(`${bench.webEnd} ─ host`),
+      expect.stringContaining("eth0 ─ sandbox default/db-0"),
+    ]);
+    expect(boxes.filter((line) => line.includes("◀ first"))).toEqual([
+      expect.stringContaining("✗ route to 10.20.1.3"),
+    ]);
+    expect(stdout).toContain("✗ First wrong thing, host: route to 10.20.1.3\n");
+    expect(stdout).toMatch(
+      /^ {2}mend {6}ip route replace 10\.20\.1\.3\/32 dev cali\w+ scope link proto 32$/m,
+    );
+  });
+
+  test("is written as SVG, too, with the same facts", () => {
+    using bench = new Bench();
+    bench.host.ip("route", "delete", "10.20.1.3");
+    const file = join(bench.host.stateDir, "path.svg");
+    const traced = bench.trace("default/web-0", "default/db-0", "--svg", file);
+    const svg = readFileSync(file, "utf8");
+    expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
+    for (const { subject, seen } of facts(traced)) {
+      expect(svg).toContain(`>${subject}</text>`);
+      expect(svg).toContain(`>${seen}</text>`);
+    }
+  });
+});
+
+describe("a question that makes no sense is refused with exit status 2", () => {
+  let bench: Bench;
+  beforeAll(() => {
+    bench = new Bench();
+  });
+  afterAll(() => bench[Symbol.dispose]());
+  const refusals: [string[], RegExp][] = [
+    [[], /takes FROM and TO/],
+    [["default/web-0"], /takes FROM and TO/],
+    [
+      ["default/web-9", "10.20.1.3"],
+      /"default\/web-9" is no address, no pod and no container of this host \(this host has default\/web-0, default\/db-0\)/,
+    ],
+    [["aaaa", "10.20.1.3"], /"aaaa" is 2 pods; say which by its host end: aaaa1111 \(host end cali/],
+    [[WORLD, "10.20.1.3"], /FROM is to be a pod of this host/],
+    [["default/web-0", "10.20.1.2"], /FROM and TO are the same/],
+    [["10.20.1.2", "fd00:20::3"], /no family of addresses in common/],
+    [["default/web-0", "10.20.1.3:70000"], /70000 is no port/],
+    [["--nonsense", "a", "b"], /nonsense/],
+  ];
+  test.each(refusals)("%j", (args, message) => {
+    const { exitCode, stdout, stderr } = bench.text(...args);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: "" });
+    expect(stderr).toMatch(message);
+  });
+});
+
+test("a port that nobody listens at is told from one that somebody does", () => {
+  using bench = new Bench();
+  expect(bench.trace("default/web-0", "default/db-0:80").firstWrong).toMatchObject({
+    place: DB,
+    subject: "tcp port 80",
+    seen: "nobody listens",
+  });
+  expect(bench.trace("default/web-0", "[fd00:20::3]:53/udp").firstWrong).toMatchObject({
+    place: DB,
+    subject: "udp port 53",
+  });
+});
+
+test("rules that cannot be decided are quoted and left undecided", () => {
+  using bench = new Bench();
+  firewall("limit rate 1/second drop")(bench);
+  const traced = bench.trace("default/web-0", "default/db-0");
+  expect(traced).toMatchObject({ exitCode: 0 });
+  expect(facts(traced).find(({ subject }) => subject === "firewall")).toMatchObject({
+    verdict: "unknown",
+    seen: expect.stringMatching(/^cannot tell: inet guard forward: limit rate 1\/second/),
+  });
+});
+
+test("an uplink with less room than the pod is a warning, with the longest packet that passes", () => {
+  using bench = new Bench();
+  bench.host.ip("link", "set", "uplink0", "mtu", "1400");
+  const traced = bench.trace("default/web-0", WORLD);
+  expect(traced).toMatchObject({ exitCode: 0, mtu: 1400 });
+  expect(facts(traced).find(({ verdict }) => verdict === "warning")).toMatchObject({
+    subject: "uplink0",
+    seen: "up, MTU 1400",
+  });
+});
+
+function facts({ hops }: Traced): Fact[] {
+  return hops.flatMap((hop) => hop.facts);
+}
+
+function matching(wanted: string | RegExp) {
+  return typeof wanted === "string" ? wanted : expect.stringMatching(wanted);
+}
+
+function nft(netns: TestNetns, ruleset: string): void {
+  const { exitCode, stderr } = netns.exec("nft", ruleset);
+  if (exitCode !== 0) throw new Error(stderr);
+}
+
+/** A chain at the forward hook with one rule of interest. */
+function firewall(rule: string) {
+  const chain = `chain forward { type filter hook forward priority 0; policy accept; ct state invalid drop; ${rule}; };`;
+  return ({ host }: Bench) => nft(host, `table inet guard { ${chain} }`);
+}
