@@ -7,14 +7,23 @@ PATH=$PATH:/usr/sbin:/sbin
 
 # Debian package, and the commands or files that show that it is there.
 packages='
+  containerd                   containerd ctr
   containernetworking-plugins  /usr/lib/cni/ptp /usr/lib/cni/host-local
+  dpkg-dev                     dpkg-source
   ethtool                      ethtool
+  gcc                          gcc
+  golang-go                    go
   iperf3                       iperf3
   iproute2                     ip
   iputils-ping                 ping
+  iptables                     iptables
   jq                           jq
+  libc6-dev                    /usr/include/stdio.h
   nftables                     nft
+  podman                       podman conmon
   procps                       sysctl
+  runc                         runc
+  sqlite3                      sqlite3
   strace                       strace
   tcpdump                      tcpdump
 '

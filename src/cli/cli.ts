@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "follow a packet and its answer: what it meets, what is wrong, what to type",
     load: () => import(/* webpackMode: "eager" */ "./trace/trace.ts").then(({ trace }) => trace),
   },
+  ipam: {
+    summary: "the store of leases: show it, hold it against the kernel, repair it",
+    load: () => import(/* webpackMode: "eager" */ "./ipam/ipam.ts").then(({ ipam }) => ipam),
+  },
   plan: {
     summary: "print what ADD would do, as a shell script",
     load: () => import(/* webpackMode: "eager" */ "./plan/plan.ts").then(({ plan }) => plan),

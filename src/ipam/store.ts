@@ -154,9 +154,9 @@ export class Store implements Disposable {
     return store;
   }
 
-  /** Whether the network has a store: without one, nothing was ever held. */
+  /** Whether the network has a store: without one, or with an empty file, nothing is known to be held. */
   static exists(stateDir: string, network: string): boolean {
-    return existsSync(join(stateDir, network, DATABASE));
+    return (statSync(join(stateDir, network, DATABASE), { throwIfNoEntry: false })?.size ?? 0) > 0;
   }
 
   /** Waits for all other verbs on this attachment; they wait until the answer is disposed of. */

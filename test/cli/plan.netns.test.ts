@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { slash32 } from "../helpers/command.ts";
 import { TestHost, type TestHostOptions, TestNetns } from "../helpers/lab.ts";
 import { refused, succeeded } from "../helpers/outcome.ts";
-import { addresses, difference, picture } from "../helpers/picture.ts";
+import { difference, picture, settle } from "../helpers/picture.ts";
 import { add, del, netconf } from "../helpers/plugin.ts";
 
 const DUAL = { ipam: { ranges: [[{ subnet: "10.20.1.0/24" }], [{ subnet: "fd00:20::/64" }]] } };
@@ -27,12 +27,6 @@ function files(directory: string): string[] {
       : "";
     return `${name} ${size} ${mtimeMs} ${mode} ${text}`;
   });
-}
-
-/** Addresses of IPv6 become usable when the kernel gets round to it. */
-function settle(netns: TestNetns): void {
-  const isTentative = () => addresses(netns).some((line) => line.endsWith("tentative"));
-  for (let left = 100; left > 0 && isTentative(); left--) Bun.sleepSync(20);
 }
 
 /** Asks for a plan and asserts that asking changed nothing. */

@@ -95,6 +95,12 @@ export function picture(netns: TestNetns): string[] {
   ].sort();
 }
 
+/** Waits until all addresses are usable: those of IPv6 become so when the kernel gets round to it. */
+export function settle(netns: TestNetns): void {
+  const isTentative = () => addresses(netns).some((line) => line.endsWith("tentative"));
+  for (let left = 100; left > 0 && isTentative(); left--) Bun.sleepSync(20);
+}
+
 /** The lines that only one of two pictures has. */
 export function difference(before: readonly string[], after: readonly string[]) {
   return {

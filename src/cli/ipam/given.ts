@@ -1,0 +1,10 @@
+// What each sub-command is given.
+import type { Scene } from "./scene.ts";
+
+export interface Given {
+  readonly scene: Scene;
+  readonly json: boolean;
+  readonly dryRun: boolean;
+  /** What follows the sub-command. */
+  readonly operands: readonly string[];
+}

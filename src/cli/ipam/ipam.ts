@@ -1,0 +1,78 @@
+// slash32 ipam: the store for people. What it holds, whether the kernel agrees, and settling it where not.
+import { readFileSync } from "node:fs";
+import { stateDirOf } from "../../cni/endpoint.ts";
+import { DEFAULT_STATE_DIR, validDocument } from "../../cni/netconf.ts";
+import { rangeSets } from "../../cni/source.ts";
+import { type Command, readArguments, type Terminal, UsageError } from "../command.ts";
+import { readConfiguration } from "../configuration.ts";
+import { checkStores } from "./check.ts";
+import type { Given } from "./given.ts";
+import { release } from "./release.ts";
+import { repairStores } from "./repair.ts";
+import { Scene, type Scope } from "./scene.ts";
+import { show } from "./show.ts";
+
+const OPTIONS = {
+  "state-dir": { type: "string" },
+  network: { type: "string" },
+  netconf: { type: "string" },
+  "dry-run": { type: "boolean" },
+  json: { type: "boolean" },
+} as const;
+
+/** Each returns the exit status. */
+const COMMANDS: Readonly<Record<string, (given: Given, terminal: Terminal) => number>> = {
+  show,
+  check: checkStores,
+  repair: repairStores,
+  release,
+};
+
+export const ipam: Command = {
+  help: `slash32 ipam show | check | repair [--dry-run] | release ATTACHMENT
+
+The store of leases, held against the kernel of this host. No runtime is needed.
+
+  show              attachments with their addresses, pods and host ends, and whether all is well with them
+  check             every disagreement between store, links, routes and sandboxes; exit status 1 if there is any
+  repair            settles them, printing what it does as the commands it stands for; with --dry-run it only prints
+  release           removes one attachment, NETWORK/CONTAINER/INTERFACE, as DEL does
+
+  --state-dir DIR   where the stores are (default: ${DEFAULT_STATE_DIR})
+  --network NAME    this network alone (default: all that have a store there, or host ends on this host)
+  --netconf FILE    a network configuration or list: its network, its stateDir and how full its ranges are
+  --json            for programs
+
+What repair removes carries our mark: an alias that begins with "slash32", or a route with proto 32. What a verb is at work
+on is left to it. A database that is damaged is moved aside and made anew from the host ends and their routes.
+
+Examples:
+  slash32 ipam show --netconf /etc/cni/net.d/10-slash32.conflist
+  slash32 ipam check
+  slash32 ipam repair --dry-run
+`,
+  run(args, terminal) {
+    const { values, positionals } = readArguments(args, OPTIONS);
+    const [name = "", ...operands] = positionals;
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    if (command === undefined) throw new UsageError(`ipam ${name}: expected show, check, repair or release`);
+    using scene = new Scene(scopeOf(values));
+    const { json = false, "dry-run": dryRun = false } = values;
+    return command({ scene, json, dryRun, operands }, terminal);
+  },
+};
+
+/** Options win over the configuration. */
+function scopeOf(values: { "state-dir"?: string; network?: string; netconf?: string }): Scope {
+  const { "state-dir": stateDir = DEFAULT_STATE_DIR, network } = values;
+  if (values.netconf === undefined) return { stateDir, network, sets: undefined };
+  const netconf = readConfiguration(readFileSync(values.netconf, "utf8"));
+  const document = validDocument(netconf);
+  const own = values["state-dir"] ?? stateDirOf(document);
+  const isOurs = (document.ipam?.type ?? "slash32") === "slash32";
+  return {
+    stateDir: own,
+    network: network ?? netconf.name,
+    sets: isOurs ? rangeSets(document, own) : undefined,
+  };
+}

@@ -1,0 +1,106 @@
+// What all of `slash32 ipam` looks at: the stores below one directory, and the host they speak of.
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import { type Address, hostPrefix, parsePrefix, samePrefix } from "../../address.ts";
+import { type Attachment, attachmentKey } from "../../attachment.ts";
+import { narrowed, readResult } from "../../cni/result.ts";
+import { NEWEST_VERSION } from "../../cni/version.ts";
+import { ownerOf } from "../../datapath/endpoint.ts";
+import { findNamespaces } from "../../datapath/find-namespace.ts";
+import { listHostEnds } from "../../datapath/host.ts";
+import { Namespace } from "../../datapath/netns.ts";
+import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
+import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
+import type { RangeSet } from "../../ipam/range.ts";
+import type { Holding } from "../../ipam/store.ts";
+
+export interface Scope {
+  readonly stateDir: string;
+  /** The one network to look at; absent for all. */
+  readonly network: string | undefined;
+  /** What the network may lease, where a configuration tells. */
+  readonly sets: readonly RangeSet[] | undefined;
+}
+
+/** The other end of a cable, as it is in the sandbox. */
+export interface SandboxEnd {
+  readonly path: string;
+  readonly link: Link;
+  /** Those that are for itself alone, as ADD gives them. */
+  readonly addresses: readonly Address[];
+}
+
+/** Open for one command's time. */
+export class Scene implements Disposable {
+  readonly scope: Scope;
+  readonly host = Namespace.current();
+  #paths: ReadonlyMap<number, string> | undefined;
+
+  constructor(scope: Scope) {
+    this.scope = scope;
+  }
+
+  /** Networks that have a store here, or had one; and those that host ends tell of. */
+  networks(): string[] {
+    const { stateDir, network } = this.scope;
+    if (network !== undefined) return [network];
+    const stored = existsSync(stateDir)
+      ? readdirSync(stateDir).filter((name) => hasStore(stateDir, name))
+      : [];
+    const owners = listHostEnds(this.host).flatMap(({ name, alias }) => ownerOf(name, alias) ?? []);
+    return [...new Set([...stored, ...owners.map(({ attachment }) => attachment.network)])].sort();
+  }
+
+  /** The network's host ends whose owner can be told, by the owner's key. */
+  ends(network: string): Map<string, { attachment: Attachment; pod: string | undefined; link: Link }> {
+    return new Map(
+      listHostEnds(this.host, network).flatMap((link) => {
+        const owner = ownerOf(link.name, link.alias);
+        return owner ? [[attachmentKey(owner.attachment), { ...owner, link }] as const] : [];
+      }),
+    );
+  }
+
+  /** Where the other end of a cable is; `undefined` when no process and no path leads there. */
+  sandboxOf({ peerNamespace }: Link): string | undefined {
+    if (peerNamespace === undefined) return undefined;
+    this.#paths ??= findNamespaces(this.host);
+    return this.#paths.get(peerNamespace);
+  }
+
+  /** The other end itself. `undefined` when it cannot be reached, or is just going. */
+  sandboxEnd(link: Link): SandboxEnd | undefined {
+    const path = this.sandboxOf(link);
+    if (path === undefined || link.peerIndex === undefined) return undefined;
+    try {
+      using sandbox = Namespace.open(path);
+      const [message] = sandbox.netlink.execute(getLinkByIndex(link.peerIndex));
+      if (message === undefined) return undefined;
+      const end = decodeLink(message);
+      const held = ([4, 6] as const)
+        .flatMap((family) => sandbox.netlink.dump(listAddresses(family)).map(decodeAddress))
+        .filter(({ index, prefix }) => index === end.index && samePrefix(prefix, hostPrefix(prefix.address)));
+      return { path, link: end, addresses: held.map(({ prefix }) => prefix.address) };
+    } catch {
+      return undefined; // it went away meanwhile
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.host[Symbol.dispose]();
+  }
+}
+
+/** Whether a directory is, or was, a network's store. */
+export function hasStore(stateDir: string, network: string): boolean {
+  return ["leases.db", "lock"].some((file) => existsSync(join(stateDir, network, file)));
+}
+
+/** Leased by us, or given by another IPAM plugin. */
+export function addressesOf({ addresses, delegated }: Holding): readonly Address[] {
+  if (delegated === undefined) return addresses;
+  const { ips } = readResult(JSON.parse(delegated), NEWEST_VERSION);
+  return narrowed(ips.filter(({ address }) => parsePrefix(address) !== undefined)).map(
+    ({ address }) => address,
+  );
+}
