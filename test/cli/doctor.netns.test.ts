@@ -32,6 +32,7 @@ type Fault = {
 
 const sysctl = (key: string, value: number) => (node: TestNode) => node.host.setSysctl(key, value);
 const inPod = (command: string) => (node: TestNode) => node.pods[0]?.ipBatch(command);
+const nft = (rules: string) => (node: TestNode) => node.type(`nft '${rules}'`);
 const onHost = (command: (node: TestNode) => string) => (node: TestNode) => node.host.ipBatch(command(node));
 
 const FAULTS: readonly Fault[] = [
@@ -153,6 +154,23 @@ const FAULTS: readonly Fault[] = [
     seen: [/^default\/web-0: neighbour 10\.20\.1\.2 on cali\w+ on the host is missing/],
   },
   {
+    name: "pod's interface down, and with it its routes",
+    breakIt: inPod("link set eth0 down"),
+    seen: [
+      /^default\/web-0: interface eth0 in the sandbox is down, should be up$/,
+      /^default\/web-0: address fd00:20::2\/128 on eth0 is missing/,
+      /route 169\.254\.1\.1\/32 in the sandbox is missing/,
+      /route default in the sandbox is missing, should be via 169\.254\.1\.1/,
+      /route default in the sandbox is missing, should be via fe80::/,
+    ],
+  },
+  {
+    name: "pod's interface taken out of it",
+    breakIt: (node) => inPod(`link set eth0 netns ${node.host.name}`)(node),
+    seen: [/^podnet\/container-0\/eth0: other end of cali\w+ is on the host, should be eth0 in the sandbox$/],
+    mends: false,
+  },
+  {
     name: "MTUs that differ",
     breakIt: inPod("link set eth0 mtu 1400"),
     seen: [/^default\/web-0: sandbox end eth0 has MTU 1400, should have MTU 1500$/],
@@ -165,6 +183,33 @@ const FAULTS: readonly Fault[] = [
     mends: false,
   },
   {
+    name: "a firewall that forwards nothing (nft)",
+    breakIt: nft(
+      "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+    ),
+    seen: [
+      /^the firewall drops packets from pods to uplink0, of answers from uplink0 to pods, from pod to pod: policy of ip filter FORWARD$/,
+    ],
+  },
+  {
+    name: "a firewall that rejects what comes from pods",
+    breakIt: nft(
+      "add table inet guard; add chain inet guard forward { type filter hook forward priority 0; }; " +
+        'add rule inet guard forward ct state established accept; add rule inet guard forward iifname "cali*" oifname "uplink0" reject',
+    ),
+    seen: [
+      /^the firewall drops packets from pods to uplink0: inet guard forward: iifname "cali\*" oifname "uplink0" reject/,
+    ],
+  },
+  {
+    name: "a firewall that accepts pods before its policy drops",
+    breakIt: nft(
+      "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }; " +
+        "add rule ip filter FORWARD ip saddr 10.20.1.0/24 accept; add rule ip filter FORWARD ip daddr 10.20.1.0/24 accept",
+    ),
+    seen: [],
+  },
+  {
     name: "somebody else's interface under our prefix",
     breakIt: onHost(() => "link add cali0123 type veth peer name elsewhere"),
     seen: [/^1 interface named as host ends are not ours: cali0123$/],
@@ -172,6 +217,23 @@ const FAULTS: readonly Fault[] = [
     mends: false,
   },
 ];
+
+test("without privileges it says what it could not look at", () => {
+  using node = new TestNode();
+  const unprivileged = ["--bounding-set=-all", "--inh-caps=-all"];
+  const { stdout, exitCode } = node.host.exec(
+    "setpriv",
+    ...unprivileged,
+    node.executable,
+    "doctor",
+    ...node.options,
+  );
+  expect(exitCode).toBe(1);
+  expect(stdout).toContain("✗ this process is without CAP_NET_ADMIN and CAP_SYS_ADMIN");
+  expect(stdout).toMatch(
+    /\? every pod is wired as ADD left it: cannot be told \(no sandbox can be looked into\)/,
+  );
+});
 
 describe("each fault is named, and nothing else is", () => {
   test.each(FAULTS)("$name", ({ breakIt, seen, severity, mends = true }) => {

@@ -92,17 +92,15 @@ export class TestNode implements Disposable {
     chmodSync(join(this.binDir, name), 0o755);
   }
 
+  /** Where everything is, for `slash32 doctor`. */
+  get options(): string[] {
+    const places = ["--root", this.root, "--cni-conf-dir", this.confDir, "--cni-bin-dir", this.binDir];
+    return [...places, "--state-dir", this.host.stateDir];
+  }
+
   /** `slash32 doctor` on the host, with what it printed. */
   doctor(...options: readonly string[]) {
-    const args = [
-      "--root",
-      this.root,
-      "--cni-conf-dir",
-      this.confDir,
-      "--cni-bin-dir",
-      this.binDir,
-      ...options,
-    ];
+    const args = [...this.options, ...options];
     return execaSync("nsenter", [`--net=${this.host.path}`, "--", EXECUTABLE, "doctor", ...args], {
       reject: false,
       env: { CNI_COMMAND: undefined },
@@ -111,12 +109,12 @@ export class TestNode implements Disposable {
   }
 
   report(...options: readonly string[]): Report {
-    return JSON.parse(this.doctor("--json", "--state-dir", this.host.stateDir, ...options).stdout);
+    return JSON.parse(this.doctor("--json", ...options).stdout);
   }
 
-  /** As a person would, in a root shell on the host. */
+  /** As a person would, in a root shell on the host, which finds slash32. */
   type(command: string): void {
-    const { exitCode, stderr } = this.host.exec("sh", "-c", command);
+    const { exitCode, stderr } = this.host.exec("sh", "-c", `PATH=$PATH:${this.binDir}; ${command}`);
     if (exitCode !== 0) throw new Error(`Cannot type ${command}: ${stderr}`);
   }
 

@@ -10,9 +10,8 @@ import { Namespace } from "../../datapath/netns.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
 import { type Difference, verify } from "../../datapath/verify.ts";
 import { wiring } from "../../datapath/wiring.ts";
-import type { Holding } from "../../ipam/store.ts";
+import { type Holding, Store } from "../../ipam/store.ts";
 import type { Network, Node } from "./node.ts";
-import { isAtWork } from "./store-file.ts";
 
 /** What was seen of one attachment. */
 export type Examined =
@@ -25,7 +24,7 @@ export type Examined =
       readonly sandboxPath: string;
       readonly differences: readonly Difference[];
     }
-  /** There is no host end: whether that is a leftover is for the comparison of store and kernel. */
+  /** There is no cable from host to sandbox: what that means is for the comparison of store and kernel. */
   | { readonly kind: "unwired"; readonly holding: Holding }
   /** ADD or DEL is at work on it. */
   | { readonly kind: "busy"; readonly holding: Holding }
@@ -52,11 +51,14 @@ function shortName({ containerId, ifName }: Attachment): string {
 
 function examine(holding: Holding, network: Network, node: Node): Examined {
   const { attachment, hostEnd: name } = holding;
-  if (isAtWork(network.stateDir, network.name, attachmentNumber(attachment)))
-    return { kind: "busy", holding };
+  // Held until the end, so that nothing is told of what is half made.
+  using store = Store.open(network.stateDir, network.name);
+  using lock = store.tryLock(attachmentNumber(attachment));
+  if (lock === undefined) return { kind: "busy", holding };
   const hostEnd = findLink(node.host, name);
   if (hostEnd === undefined) return { kind: "unwired", holding };
-  const sandboxPath = pathOf(hostEnd, node);
+  if (hostEnd.peerNamespace === undefined) return { kind: "unwired", holding };
+  const sandboxPath = node.sandboxes().get(hostEnd.peerNamespace);
   if (sandboxPath === undefined) {
     const reason = `${name} leads into a namespace that has neither a mount point nor a process to be seen here`;
     return { kind: "closed", holding, reason };
@@ -70,12 +72,6 @@ function examine(holding: Holding, network: Network, node: Node): Examined {
   } catch (error) {
     return { kind: "closed", holding, reason: (error as Error).message };
   }
-}
-
-/** A cable whose other end was moved to the host leads nowhere else. */
-function pathOf({ peerNamespace }: Link, node: Node): string | undefined {
-  if (peerNamespace === undefined) return "/proc/thread-self/ns/net";
-  return node.sandboxes().get(peerNamespace);
 }
 
 /**

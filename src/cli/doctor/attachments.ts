@@ -12,6 +12,7 @@ type Verified = Extract<Examined, { kind: "verified" }>;
 
 /** Of a fault that many pods share, so many are named. */
 const NAMED = 3;
+const NONE_SEEN = "no sandbox can be looked into";
 
 const wired: Check = {
   title: "every pod is wired as ADD left it",
@@ -24,6 +25,7 @@ const wired: Check = {
       one.differences.filter((seen) => !isTold(seen) && !isOfMtu(seen)).map((seen) => told(one, seen)),
     );
     const busy = all.filter(({ kind }) => kind === "busy").length;
+    if (verified.length === 0 && hasClosed(all)) return unable(NONE_SEEN);
     const rest = busy > 0 ? `, ${busy} in work` : "";
     return found(findings, `${counted(verified.length, "pod")} verified${rest}`);
   },
@@ -44,6 +46,7 @@ const sameMtu: Check = {
   title: "both ends of a pod have the MTU they were made with",
   run(node) {
     const verified = verifiedOf(examined(node));
+    if (verified.length === 0 && hasClosed(examined(node))) return unable(NONE_SEEN);
     const findings = verified.flatMap(({ holding, differences }) =>
       differences.filter(isOfMtu).map(({ subject, is, should, restore }) => {
         const seen = `${nameOf(holding)}: ${subject} has ${is}, should have ${should}`;
@@ -59,6 +62,7 @@ const currentMtu: Check = {
   title: "pods have the MTU that ADD would choose now",
   run(node) {
     const findings: Finding[] = [];
+    if (verifiedOf(examined(node)).length === 0 && hasClosed(examined(node))) return unable(NONE_SEEN);
     for (const network of node.networks()) {
       const now = mtuNow(network, node);
       if (typeof now === "string") return unable(now);
@@ -85,6 +89,10 @@ function verifiedOf(examined: readonly Examined[]): Verified[] {
   return examined.flatMap((one) => (one.kind === "verified" ? [one] : []));
 }
 
+function hasClosed(examined: readonly Examined[]): boolean {
+  return examined.some(({ kind }) => kind === "closed");
+}
+
 /** What is wrong with the host, and told there, is not told again for every pod. */
 function common(node: Node): (difference: Difference) => boolean {
   const isOff = { 4: isForwardingOff(node, 4), 6: isForwardingOff(node, 6) };
@@ -103,8 +111,11 @@ function isOfMtu({ step, is }: Difference): boolean {
 
 function told({ holding }: Verified, { subject, is, should, restore, step }: Difference): Finding {
   const seen = `${nameOf(holding)}: ${subject} is ${is}, should be ${should}`;
-  return error(seen, CONSEQUENCES[step.kind], restore);
+  const why = is.startsWith("MAC ") ? STRANGE_MAC : CONSEQUENCES[step.kind];
+  return error(seen, why, restore);
 }
+
+const STRANGE_MAC = "What is sent to the MAC that the other end knows is dropped.";
 
 /** What the pod's users notice. */
 const CONSEQUENCES: Readonly<Record<Difference["step"]["kind"], string>> = {

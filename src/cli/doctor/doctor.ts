@@ -1,8 +1,10 @@
 // slash32 doctor: the node as a whole, looked over without touching it.
+import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { VERSION } from "../../generated/version.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
 import { painter } from "../paint.ts";
-import { type Check, unable, type Verdict } from "./check.ts";
+import { type Check, counted, unable, type Verdict } from "./check.ts";
 import { Node } from "./node.ts";
 import { count, forPeople, forPrograms, type Made } from "./report.ts";
 import { SUBJECTS } from "./subjects.ts";
@@ -55,11 +57,19 @@ export const doctor: Command = {
       checks.map((check): Made => ({ subject: name, title: check.title, verdict: make(check, node) })),
     );
     const paint = painter(terminal.colours && !values.json);
-    terminal.out(values.json ? forPrograms(made) : forPeople(made, paint, values.verbose ?? false));
+    terminal.out(
+      values.json ? forPrograms(made) : forPeople(titleOf(node), made, paint, values.verbose ?? false),
+    );
     const { errors, warnings } = count(made);
     return errors > 0 || (values.strict && warnings > 0) ? Exit.found : Exit.ok;
   },
 };
+
+function titleOf(node: Node): string {
+  const networks = node.networks().map(({ name }) => name);
+  const which = networks.length > 0 ? networks.join(", ") : "no network";
+  return `slash32 ${VERSION} on ${hostname()}: ${which}, ${counted(node.podCount(), "pod")}`;
+}
 
 /** One check that fails must not keep the others from being made. */
 function make(check: Check, node: Node): Verdict {

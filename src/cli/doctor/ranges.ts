@@ -1,8 +1,8 @@
 // The ranges of the node's networks, for checks that ask about addresses.
 import { CniError } from "../../cni/error.ts";
 import { readNode } from "../../cni/node.ts";
-import type { RangeConfig } from "../../ipam/range.ts";
-import { podCidrFamily } from "../../ipam/range.ts";
+import { rangeSets } from "../../cni/source.ts";
+import { podCidrFamily, type RangeConfig, type RangeSet } from "../../ipam/range.ts";
 import type { Network, Node } from "./node.ts";
 
 /** Subnets that pods have their addresses from, as text; those that cannot be known are left out. */
@@ -15,15 +15,31 @@ function subnets({ document, stateDir }: Network): string[] {
   return configs(document.ipam).flatMap(({ subnet }) => {
     const family = podCidrFamily(subnet);
     if (family === undefined) return [subnet];
-    try {
-      return readNode(stateDir).podCidrs[family] ?? [];
-    } catch (error) {
-      if (error instanceof CniError) return [];
-      throw error;
-    }
+    return ifRight(() => readNode(stateDir))?.podCidrs[family] ?? [];
   });
 }
 
 export function configs(ipam: Network["document"]["ipam"] = {}): RangeConfig[] {
   return [...(ipam.subnet ? [ipam as RangeConfig] : []), ...(ipam.ranges ?? []).flat()];
+}
+
+/** As ADD reads them; why not, where it would refuse. Of networks without a configuration or of our own, none. */
+export function rangeSetsOf({ part, document, stateDir }: Network): RangeSet[] | string {
+  if (part === undefined || (document.ipam?.type ?? "slash32") !== "slash32") return [];
+  try {
+    return rangeSets(document, stateDir);
+  } catch (error) {
+    if (error instanceof CniError) return error.message;
+    throw error;
+  }
+}
+
+/** `undefined` where slash32 would refuse. */
+export function ifRight<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof CniError) return undefined;
+    throw error;
+  }
 }

@@ -39,16 +39,20 @@ export function count(made: readonly Made[]): Count {
   };
 }
 
-/** A line for each subject, below it what is wrong; with `verbose` also what is not. */
-export function forPeople(made: readonly Made[], paint: Paint, verbose: boolean): string {
+/** Under a title, a line for each subject; below it what is wrong; with `verbose` also what is not. */
+export function forPeople(title: string, made: readonly Made[], paint: Paint, verbose: boolean): string {
   const subjects = [...new Set(made.map(({ subject }) => subject))];
   const parts = subjects.map((name) => {
     const own = made.filter(({ subject }) => subject === name);
     return { heading: heading(name, own, paint), body: body(own, paint, verbose) };
   });
   const headings = table(parts.map(({ heading }) => heading));
-  const lines = parts.flatMap(({ body }, at) => [headings[at] as string, ...body]);
-  return `${[...lines, "", summary(count(made), paint)].join("\n")}\n`;
+  const lines = parts.flatMap(({ body }, at) => [
+    headings[at] as string,
+    ...body,
+    ...(body.length > 0 && at < parts.length - 1 ? [""] : []),
+  ]);
+  return `${[title, "", ...lines, "", summary(count(made), paint)].join("\n")}\n`;
 }
 
 /** A stable shape: what was found, and the outcome of each check. */
@@ -78,7 +82,7 @@ function body(made: readonly Made[], paint: Paint, verbose: boolean): string[] {
   return made.flatMap(({ title, verdict }): string[] => {
     if (verdict.kind === "found") return verdict.findings.flatMap((finding) => findingLines(finding, paint));
     if (verdict.kind === "unable")
-      return [`  ${mark("unable", paint)} ${title}: cannot be told, as ${verdict.reason}`];
+      return [`  ${mark("unable", paint)} ${title}: cannot be told (${verdict.reason})`];
     return verbose ? [`  ${mark("fine", paint)} ${title}: ${paint("dim", verdict.seen)}`] : [];
   });
 }

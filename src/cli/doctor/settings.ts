@@ -25,7 +25,7 @@ const forwarding: Check = {
       pods.some(({ addresses }) => addresses.some((address) => address.family === family)),
     );
     const off = families.filter((family) => isForwardingOff(node, family));
-    const why = `No packet passes to or from any of the ${counted(pods.length, "pod")}.`;
+    const why = "No packet passes to or from any pod on this node.";
     const findings = off.map((family) => {
       const setting = FORWARDING[family].replaceAll("/", ".");
       return error(`${setting} is 0`, why, `sysctl -w ${setting}=1`);

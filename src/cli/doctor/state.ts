@@ -3,11 +3,12 @@ import { statfsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CniError, errorObject } from "../../cni/error.ts";
 import { nodePath, readNode } from "../../cni/node.ts";
-import { leasableCount, podCidrFamily, type RangeSet, rangeName, readRangeSets } from "../../ipam/range.ts";
+import { leasableCount, podCidrFamily, type RangeSet, rangeName } from "../../ipam/range.ts";
+import { agreed, repairCommand } from "./agreement.ts";
 import { type Check, counted, error, type Finding, found, unable, warning } from "./check.ts";
 import { Files } from "./files.ts";
 import type { Network } from "./node.ts";
-import { configs } from "./ranges.ts";
+import { configs, ifRight, rangeSetsOf } from "./ranges.ts";
 
 // include/uapi/linux/magic.h
 const TMPFS_MAGIC = 0x01021994;
@@ -85,11 +86,17 @@ const readable: Check = {
     const broken = node.networks().flatMap(({ name, stateDir, stored }) => {
       return stored.kind === "unreadable" ? [{ name, stateDir, ...stored }] : [];
     });
-    const findings = broken.map(({ name, stateDir, seen, busy }) => {
-      const why = `Network ${name}: ADD and DEL fail, or wait.`;
-      const path = join(stateDir, name);
-      if (busy) return error(seen, why, `fuser -v ${join(path, "lock")} # and end who holds it`);
-      return error(seen, why, `slash32 ipam check --help # tells how a store is made anew`);
+    const denied = broken.find(({ obstacle }) => obstacle === "denied");
+    if (denied) return unable(denied.seen);
+    const findings = broken.map(({ name, stateDir, seen, obstacle }) => {
+      const directory = join(stateDir, name);
+      const remedies = {
+        damaged: repairCommand(stateDir),
+        busy: `fuser -v ${join(directory, "lock")} # and end who holds it`,
+        denied: "sudo slash32 doctor",
+        strange: `mv ${directory} ${directory}.old # when no pods are left; or return to the slash32 that wrote it`,
+      };
+      return error(seen, `Network ${name}: ADD and DEL fail, or wait.`, remedies[obstacle]);
     });
     const pods = counted(node.podCount(), "pod");
     return found(findings, `${counted(node.networks().length, "network")}, ${pods}`);
@@ -145,7 +152,7 @@ const fill: Check = {
         levels.push(`${used} of ${total} in ${name}`);
         if (percent < NEARLY_FULL) continue;
         const seen = `${used} of ${total} addresses of ${name} are leased (${Math.floor(percent)} %)`;
-        const type = `slash32 ipam check # finds leases without a pod; else add a range in ${network.part?.file.path}`;
+        const type = `${repairCommand(network.stateDir)} --dry-run # finds leases without a pod; else add a range in ${network.part?.file.path}`;
         const why =
           percent >= 100 ? "No further pod gets an address." : "When they are gone, no pod gets one.";
         findings.push((percent >= 100 ? error : warning)(seen, why, type));
@@ -155,7 +162,7 @@ const fill: Check = {
   },
 };
 
-export const STATE: readonly Check[] = [tmpfs, room, permissions, readable, nodeFile, podCidr, fill];
+export const STATE: readonly Check[] = [tmpfs, room, permissions, readable, nodeFile, podCidr, fill, agreed];
 
 function level(set: RangeSet, { stored }: Network): { percent: number; used: number; total: bigint } {
   const held = stored.kind === "read" ? stored.holdings.flatMap(({ addresses }) => addresses) : [];
@@ -164,17 +171,6 @@ function level(set: RangeSet, { stored }: Network): { percent: number; used: num
   }).length;
   const total = leasableCount(set);
   return { used, total, percent: total === 0n ? 100 : (100 * used) / Number(total) };
-}
-
-/** As ADD reads them; why not, where it would refuse: mistakes in a configuration are told elsewhere. */
-function rangeSetsOf({ part, document, stateDir }: Network): RangeSet[] | string {
-  const { ipam = {} } = document;
-  if (part === undefined || (ipam.type ?? "slash32") !== "slash32") return [];
-  const shorthand = ipam.subnet === undefined ? [] : [[ipam as { subnet: string }]];
-  const { podCidrs } = ifRight(() => readNode(stateDir)) ?? { podCidrs: {} };
-  const { sets, mistakes } = readRangeSets([...shorthand, ...(ipam.ranges ?? [])], podCidrs, "ipam.ranges");
-  const [first] = mistakes;
-  return first ? `the ranges cannot be read: ${first.key}, expected ${first.expected}` : sets;
 }
 
 /** A directory that is made by the first ADD is made in this one. */
@@ -190,15 +186,6 @@ function refusalOf(work: () => unknown): string | undefined {
     return undefined;
   } catch (error) {
     if (error instanceof CniError) return errorObject(error, "1.1.0").msg;
-    throw error;
-  }
-}
-
-function ifRight<T>(work: () => T): T | undefined {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof CniError) return undefined;
     throw error;
   }
 }

@@ -2,6 +2,7 @@
 import { ATTACHMENTS } from "./attachments.ts";
 import type { Subject } from "./check.ts";
 import { CNI } from "./cni.ts";
+import { FIREWALL } from "./firewall.ts";
 import { KERNEL } from "./kernel.ts";
 import { SETTINGS } from "./settings.ts";
 import { SOFTWARE } from "./software.ts";
@@ -12,6 +13,7 @@ export const SUBJECTS: readonly Subject[] = [
   { name: "kernel", checks: KERNEL },
   { name: "settings", checks: SETTINGS },
   { name: "ways out", checks: WAYS },
+  { name: "firewall", checks: FIREWALL },
   { name: "other software", checks: SOFTWARE },
   { name: "configuration", checks: CNI },
   { name: "leases", checks: STATE },

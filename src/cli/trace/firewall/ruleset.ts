@@ -38,6 +38,9 @@ export type Reading =
   /** The rules could not be read, and why. */
   | { readonly kind: "unreadable"; readonly reason: string };
 
+/** nft answers in milliseconds; who asks shall not wait for one that is stuck. */
+const LIMIT = { timeout: 5000, killSignal: "SIGKILL" } as const;
+
 const readings = new WeakMap<Namespace, Reading>();
 
 export function readRuleset(namespace: Namespace): Reading {
@@ -63,7 +66,7 @@ export function runInside(
   cmd: string[],
 ): { exitCode: number; stdout: string; stderr: string } {
   try {
-    const run = namespace.inside(() => Bun.spawnSync({ cmd, stdout: "pipe", stderr: "pipe" }));
+    const run = namespace.inside(() => Bun.spawnSync({ cmd, stdout: "pipe", stderr: "pipe", ...LIMIT }));
     return { exitCode: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString() };
   } catch (error) {
     // Bun throws when there is no such program.
@@ -74,7 +77,8 @@ export function runInside(
 function readAnew(namespace: Namespace): Reading {
   const { exitCode, stdout, stderr } = runInside(namespace, ["nft", "--json", "list", "ruleset"]);
   if (exitCode === 127) return { kind: "unreadable", reason: "nft is not installed" };
-  if (exitCode !== 0) return { kind: "unreadable", reason: stderr.split("\n")[0] ?? "nft failed" };
+  if (exitCode !== 0)
+    return { kind: "unreadable", reason: stderr.split("\n")[0] || "nft failed, or did not end" };
   const legacy = readLegacy(namespace);
   if (typeof legacy === "string") return { kind: "unreadable", reason: legacy };
   const { chains, sets } = parseRuleset(stdout);
