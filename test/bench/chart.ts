@@ -33,21 +33,24 @@ export function renderChart(
   { date, kernel, cpus, plugins, slash32 }: Machine,
 ): string {
   const rows = Math.ceil(panels.length / COLUMNS);
-  const height = rows * (PANEL.height + MARGIN) + 44;
+  const height = rows * (PANEL.height + MARGIN) + 56;
   const drawn = panels.map((panel, at) => {
     const x = MARGIN + (at % COLUMNS) * (PANEL.width + MARGIN);
     const y = MARGIN + Math.floor(at / COLUMNS) * (PANEL.height + MARGIN);
     return `<g transform="translate(${x} ${y})">${renderPanel(panel)}</g>`;
   });
-  const note =
-    `Whole processes, medians and quartiles, less is better. ${date}, Linux ${kernel}, ${cpus} CPUs, ` +
-    `slash32 ${slash32}, containernetworking-plugins ${plugins}`;
+  const notes = [
+    "Whole processes: medians, and the quartiles as lines. Less is better.",
+    `${date}, Linux ${kernel}, ${cpus} CPUs, slash32 ${slash32}, containernetworking-plugins ${plugins}`,
+  ];
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" role="img">`,
     `<title>slash32 beside the reference plugins</title>`,
     `<style>${STYLE}\n</style>`,
     ...drawn,
-    `<text class="note" x="${MARGIN}" y="${height - 16}">${escaped(note)}</text>`,
+    ...notes.map(
+      (note, at) => `<text class="note" x="${MARGIN}" y="${height - 28 + at * 16}">${escaped(note)}</text>`,
+    ),
     "</svg>\n",
   ].join("\n");
 }

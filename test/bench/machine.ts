@@ -23,7 +23,7 @@ export interface Machine {
 
 export function describeMachine(): Machine {
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
-  const commit = printed("git", "-C", ROOT, "describe", "--always", "--dirty");
+  const commit = printed("git", "-C", ROOT, "describe", "--always");
   return {
     date: new Date().toISOString().slice(0, 10),
     kernel: release(),
