@@ -2,6 +2,8 @@
 import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { constants } from "node:os";
 
+const POLLIN = 0x1;
+
 const { symbols: libc } = dlopen("libc.so.6", {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
@@ -54,6 +56,51 @@ export function setns(fd: number, type: number): void {
 /** fcntl(2) with a `struct flock`; waits where the command waits. */
 export function fcntlLock(fd: number, command: number, flock: Uint8Array): void {
   checked("fcntl", () => libc.fcntl(fd, command, ptr(flock)));
+}
+
+/** What only a person's command needs is loaded when it is first called: each symbol costs time at start. */
+function openLater() {
+  return dlopen("libc.so.6", {
+    bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
+    recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
+    poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
+  }).symbols;
+}
+
+let later: ReturnType<typeof openLater> | undefined;
+
+function laterCalls(): ReturnType<typeof openLater> {
+  later ??= openLater();
+  return later;
+}
+
+/** bind(2); `address` is a whole `struct sockaddr_*`. */
+export function bind(fd: number, address: Uint8Array): void {
+  checked("bind", () => laterCalls().bind(fd, ptr(address), address.byteLength));
+}
+
+/** sendto(2); `address` is a whole `struct sockaddr_*`. */
+export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void {
+  const { sendto } = laterCalls();
+  checked("sendto", () => sendto(fd, ptr(bytes), bytes.byteLength, 0, ptr(address), address.byteLength));
+}
+
+/** recvfrom(2) with MSG_* flags: the sender's `struct sockaddr_*` goes to `address`. Returns the length received. */
+export function receiveFrom(fd: number, buffer: Uint8Array, address: Uint8Array, flags: number): number {
+  const length = new Int32Array([address.byteLength]);
+  const { recvfrom } = laterCalls();
+  return checked("recvfrom", () =>
+    recvfrom(fd, ptr(buffer), buffer.byteLength, flags, ptr(address), ptr(length)),
+  );
+}
+
+/** poll(2) for reading: waits until one of the descriptors has something, or the time is over. Returns those that have. */
+export function pollReadable(fds: readonly number[], timeoutMs: number): number[] {
+  // `struct pollfd`: fd (int), events (short), revents (short).
+  const entries = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
+  checked("poll", () => laterCalls().poll(ptr(entries), fds.length, timeoutMs));
+  return fds.filter((_, at) => ((entries[2 * at + 1] ?? 0) >>> 16) & POLLIN);
 }
 
 /** strerror(3) with the name in front of it would be "EEXIST: File exists"; this is the text alone. */

@@ -2,87 +2,15 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { TestHost, TestNetns } from "../helpers/lab.ts";
-import { add, EXECUTABLE, netconf } from "../helpers/plugin.ts";
+import type { TestNetns } from "../helpers/lab.ts";
+import { facts, TraceBench } from "../helpers/trace.ts";
 
 const WORLD = "198.51.100.1";
-const DUAL = [[{ subnet: "10.20.1.0/24" }], [{ subnet: "fd00:20::/64" }]];
-
-type Fact = {
-  place: string;
-  subject: string;
-  seen: string;
-  expected?: string;
-  verdict: "ok" | "wrong" | "warning" | "unknown";
-  why?: string;
-  mend?: string;
-};
-
-type Traced = {
-  exitCode: number;
-  verdict: string;
-  firstWrong?: Fact;
-  mtu?: number;
-  hops: { place: string; way: string; facts: Fact[] }[];
-};
-
-/** A host with the pods default/web-0 (10.20.1.2) and default/db-0 (10.20.1.3). */
-class Bench implements Disposable {
-  readonly host = new TestHost();
-  readonly web = new TestNetns("web");
-  readonly db = new TestNetns("db");
-  readonly webEnd: string;
-  readonly dbEnd: string;
-
-  constructor() {
-    [this.webEnd, this.dbEnd] = [
-      this.#add("aaaa1111", "web-0", this.web),
-      this.#add("aaaa2222", "db-0", this.db),
-    ];
-  }
-
-  #add(containerId: string, name: string, netns: TestNetns): string {
-    const { host } = this;
-    const args = `K8S_POD_NAMESPACE=default;K8S_POD_NAME=${name}`;
-    const outcome = add({
-      host,
-      netns,
-      containerId,
-      args,
-      netconf: netconf(host, { ipam: { ranges: DUAL } }),
-    });
-    expect(outcome, outcome.stdout).toMatchObject({ exitCode: 0 });
-    return outcome.json?.interfaces?.[0]?.name ?? "";
-  }
-
-  /** What a person would see. */
-  text(...args: string[]) {
-    return this.host.exec(EXECUTABLE, "trace", "--state-dir", this.host.stateDir, ...args);
-  }
-
-  trace(...args: string[]): Traced {
-    const { stdout, stderr, exitCode } = this.text("--json", ...args);
-    if (stdout === "") throw new Error(stderr);
-    return { exitCode, ...JSON.parse(stdout) };
-  }
-
-  /** A command typed on the host as root. */
-  type(command: string): void {
-    const { exitCode, stderr, stdout } = this.host.exec("sh", "-c", command);
-    if (exitCode !== 0) throw new Error(`Cannot ${command}: ${stderr}${stdout}`);
-  }
-
-  [Symbol.dispose](): void {
-    this.db[Symbol.dispose]();
-    this.web[Symbol.dispose]();
-    this.host[Symbol.dispose]();
-  }
-}
 
 describe("a path that works", () => {
-  let bench: Bench;
+  let bench: TraceBench;
   beforeAll(() => {
-    bench = new Bench();
+    bench = new TraceBench();
   });
   afterAll(() => bench[Symbol.dispose]());
   const paths: [string, string, string[]][] = [
@@ -128,7 +56,7 @@ type Breach = {
   title: string;
   from?: string;
   to?: string;
-  breach(bench: Bench): void;
+  breach(bench: TraceBench): void;
   /** The first thing that is wrong. */
   found: { place: string; subject: string | RegExp; seen: string | RegExp };
 };
@@ -383,7 +311,7 @@ describe("a path that is broken", () => {
   test.each(BREACHES)(
     "$title: named first, and the mend mends",
     ({ from = "default/web-0", to = "10.20.1.3", breach, found }) => {
-      using bench = new Bench();
+      using bench = new TraceBench();
       expect(bench.trace(from, to)).toMatchObject({ exitCode: 0 });
       breach(bench);
       const traced = bench.trace(from, to);
@@ -402,7 +330,7 @@ describe("a path that is broken", () => {
   );
 
   test("a host end that is gone cannot be mended by a command", () => {
-    using bench = new Bench();
+    using bench = new TraceBench();
     bench.host.ip("link", "delete", bench.dbEnd);
     const { firstWrong } = bench.trace("default/web-0", "default/db-0");
     expect(firstWrong).toMatchObject({
@@ -414,7 +342,7 @@ describe("a path that is broken", () => {
   });
 
   test("what is wrong is wrong for packets, too: ping agrees, before and after", () => {
-    using bench = new Bench();
+    using bench = new TraceBench();
     bench.host.ip("route", "delete", "10.20.1.3");
     expect(bench.web.ping("10.20.1.3").received).toBe(0);
     bench.type(bench.trace("default/web-0", "default/db-0").firstWrong?.mend ?? "");
@@ -424,7 +352,7 @@ describe("a path that is broken", () => {
 
 describe("the picture", () => {
   test("has every place, every fact and the first wrong thing, in lines of equal length", () => {
-    using bench = new Bench();
+    using bench = new TraceBench();
     bench.host.ip("route", "delete", "10.20.1.3");
     const { stdout, exitCode } = bench.text("default/web-0", "default/db-0");
     expect(exitCode).toBe(1);
@@ -445,7 +373,7 @@ describe("the picture", () => {
   });
 
   test("is written as SVG, too, with the same facts", () => {
-    using bench = new Bench();
+    using bench = new TraceBench();
     bench.host.ip("route", "delete", "10.20.1.3");
     const file = join(bench.host.stateDir, "path.svg");
     const traced = bench.trace("default/web-0", "default/db-0", "--svg", file);
@@ -459,9 +387,9 @@ describe("the picture", () => {
 });
 
 describe("a question that makes no sense is refused with exit status 2", () => {
-  let bench: Bench;
+  let bench: TraceBench;
   beforeAll(() => {
-    bench = new Bench();
+    bench = new TraceBench();
   });
   afterAll(() => bench[Symbol.dispose]());
   const refusals: [string[], RegExp][] = [
@@ -486,7 +414,7 @@ describe("a question that makes no sense is refused with exit status 2", () => {
 });
 
 test("a port that nobody listens at is told from one that somebody does", () => {
-  using bench = new Bench();
+  using bench = new TraceBench();
   expect(bench.trace("default/web-0", "default/db-0:80").firstWrong).toMatchObject({
     place: DB,
     subject: "tcp port 80",
@@ -499,7 +427,7 @@ test("a port that nobody listens at is told from one that somebody does", () => 
 });
 
 test("rules that cannot be decided are quoted and left undecided", () => {
-  using bench = new Bench();
+  using bench = new TraceBench();
   firewall("limit rate 1/second drop")(bench);
   const traced = bench.trace("default/web-0", "default/db-0");
   expect(traced).toMatchObject({ exitCode: 0 });
@@ -510,7 +438,7 @@ test("rules that cannot be decided are quoted and left undecided", () => {
 });
 
 test("an uplink with less room than the pod is a warning, with the longest packet that passes", () => {
-  using bench = new Bench();
+  using bench = new TraceBench();
   bench.host.ip("link", "set", "uplink0", "mtu", "1400");
   const traced = bench.trace("default/web-0", WORLD);
   expect(traced).toMatchObject({ exitCode: 0, mtu: 1400 });
@@ -519,10 +447,6 @@ test("an uplink with less room than the pod is a warning, with the longest packe
     seen: "up, MTU 1400",
   });
 });
-
-function facts({ hops }: Traced): Fact[] {
-  return hops.flatMap((hop) => hop.facts);
-}
 
 function matching(wanted: string | RegExp) {
   return typeof wanted === "string" ? wanted : expect.stringMatching(wanted);
@@ -536,5 +460,5 @@ function nft(netns: TestNetns, ruleset: string): void {
 /** A chain at the forward hook with one rule of interest. */
 function firewall(rule: string) {
   const chain = `chain forward { type filter hook forward priority 0; policy accept; ct state invalid drop; ${rule}; };`;
-  return ({ host }: Bench) => nft(host, `table inet guard { ${chain} }`);
+  return ({ host }: TraceBench) => nft(host, `table inet guard { ${chain} }`);
 }

@@ -50,7 +50,9 @@ export function cross({ host, flow, from, to }: Crossing): Crossed {
   const isFirewalledOnly = to.kind === "host" && !(from.kind === "pod" && asks(from.station));
   if (iif && !isFirewalledOnly) checkForwarding(notes, host, flow, iif);
 
-  const question = iif ? lookupForward(flow.to, flow.from, iif) : lookupRoute(flow.to, flow.from);
+  // Without a way out the host has no address to send from.
+  const source = flow.from.value === 0n ? undefined : flow.from;
+  const question = iif ? lookupForward(flow.to, flow.from, iif) : lookupRoute(flow.to, source);
   const decision = decide(host, question, flow.to);
   if (iif) checkSource(notes, host, { flow, iif, decision, from });
   if (from.kind === "pod" && from.station.hostEnd) checkGatewayAnswer(notes, host, from.station);

@@ -1,8 +1,10 @@
 // A trace as a picture, before anybody has chosen pen or paper: boxes one below the other, joined by cables.
 import { formatAddress } from "../../address.ts";
-import type { Fact, Joint, Verdict, Way } from "./fact.ts";
+import { type Conclusion, conclude, sightingWords } from "./conclusion.ts";
+import type { Joint, Verdict, Way } from "./fact.ts";
 import { flowWords } from "./flow.ts";
-import type { Walk } from "./walk.ts";
+import { loss, type Probe } from "./probe/probe.ts";
+import type { Report } from "./report.ts";
 
 /** What stands before a line. */
 export type Mark = Verdict | "seen" | "missed";
@@ -22,15 +24,6 @@ export interface Box {
   readonly lines: Readonly<Record<Way, readonly Line[]>>;
 }
 
-/** What is to be read below the boxes. */
-export interface Conclusion {
-  readonly mark: Verdict;
-  readonly headline: string;
-  /** "seen", "expected", "why", "mend", each with what there is to say. */
-  readonly details: readonly (readonly [name: string, text: string])[];
-  readonly remarks: readonly string[];
-}
-
 export interface Picture {
   readonly title: string;
   readonly subtitle: string;
@@ -39,8 +32,8 @@ export interface Picture {
   readonly conclusion: Conclusion;
 }
 
-export function pictureOf(walk: Walk): Picture {
-  const { from, to, flow, places, joints } = walk;
+export function pictureOf(report: Report): Picture {
+  const { from, to, flow, places, joints } = report.walked;
   const addresses = `${formatAddress(flow.from)} → ${formatAddress(flow.to)}`;
   return {
     title: `${from} → ${to}`,
@@ -48,53 +41,32 @@ export function pictureOf(walk: Walk): Picture {
     boxes: places.map(({ name, title, detail }) => ({
       title,
       detail,
-      lines: { there: linesOf(walk, name, "there"), back: linesOf(walk, name, "back") },
+      lines: { there: linesOf(report, name, "there"), back: linesOf(report, name, "back") },
     })),
     joints,
-    conclusion: conclusionOf(walk),
+    conclusion: conclude(report),
   };
 }
 
-function linesOf({ hops, firstWrong }: Walk, place: string, way: Way): Line[] {
-  return hops
-    .filter((hop) => hop.place === place && hop.way === way)
-    .flatMap(({ facts }) => facts)
-    .map((fact) => ({
-      mark: fact.verdict,
-      subject: fact.subject,
-      text: fact.seen,
-      isFirst: fact === firstWrong,
-    }));
+function linesOf({ walked: { hops, firstWrong }, probed }: Report, place: string, way: Way): Line[] {
+  const facts = hops.filter((hop) => hop.place === place && hop.way === way).flatMap((hop) => hop.facts);
+  const lines = facts.map((fact): Line => {
+    return { mark: fact.verdict, subject: fact.subject, text: fact.seen, isFirst: fact === firstWrong };
+  });
+  return probed ? [...lines, ...probeLines(probed, place, way, firstWrong === undefined)] : lines;
 }
 
-function conclusionOf({ hops, firstWrong, mtu }: Walk): Conclusion {
-  const facts = hops.flatMap((hop) => hop.facts);
-  const remarks = facts.filter(({ verdict }) => verdict === "warning").map(warningWords);
-  const unknowns = facts.filter(({ verdict }) => verdict === "unknown").map(unknownWords);
-  if (firstWrong === undefined) {
-    const size = mtu === undefined ? "" : ` Packets of up to ${mtu} bytes pass.`;
-    const headline = `Nothing is wrong on the way there and back.${size}`;
-    return { mark: "ok", headline, details: [], remarks: [...remarks, ...unknowns] };
-  }
-  const { place, subject, seen, expected, why, mend } = firstWrong;
-  const more = facts.filter(({ verdict }) => verdict === "wrong").length - 1;
-  const rest =
-    more === 0
-      ? []
-      : [
-          `${more} more ${more === 1 ? "is" : "are"} marked ✗ and may follow from it: mend this first, then trace again.`,
-        ];
-  const details = Object.entries({ seen, expected, why, mend }).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
-  );
-  return { mark: "wrong", headline: `${place}: ${subject}`, details, remarks: [...rest, ...remarks] };
-}
-
-function warningWords({ place, subject, seen, expected, why, mend }: Fact): string {
-  const wanted = expected === undefined ? "" : `, expected ${expected}`;
-  return `! ${place}: ${subject}: ${seen}${wanted}${why ? `: ${why}` : ""}${mend ? `; ${mend}` : ""}`;
-}
-
-function unknownWords({ place, subject, seen }: Fact): string {
-  return `? ${place}: ${subject}: ${seen}`;
+/** Of what was not seen only the first matters: the rest follows from it. */
+function probeLines(probed: Probe, place: string, way: Way, isFirst: boolean): Line[] {
+  const { missed } = loss(probed) ?? {};
+  return probed.sightings
+    .filter((sighting) => sighting.place === place && sighting.way === way)
+    .filter((sighting) => sighting.isSeen || sighting === missed)
+    .map((sighting) => {
+      const { isSeen, isExpected, kind } = sighting;
+      const isStray = !isExpected && (kind === "request" || kind === "reply");
+      const text = `${isSeen ? "" : "no "}${sightingWords(sighting)}${isStray ? ", not the way expected" : ""}`;
+      const mark = !isSeen ? "missed" : isStray || kind === "error" ? "warning" : "seen";
+      return { mark, subject: "probe", text, isFirst: isFirst && sighting === missed };
+    });
 }

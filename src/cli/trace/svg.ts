@@ -1,6 +1,8 @@
 // The picture as an SVG document: opens in a browser, needs no font and no script of anybody's.
+
+import type { Conclusion } from "./conclusion.ts";
 import type { Joint, Way } from "./fact.ts";
-import type { Box, Conclusion, Line, Mark, Picture } from "./picture.ts";
+import type { Box, Line, Mark, Picture } from "./picture.ts";
 
 const FONT = 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
 /** Pixels; a letter's width is what the widest of these fonts has. */

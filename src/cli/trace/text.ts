@@ -1,6 +1,7 @@
 // The picture in a terminal: boxes of lines, the way there on the left, the way back on the right.
 import { type Colour, type Paint, visibleLength } from "../paint.ts";
-import type { Box, Conclusion, Line, Mark, Picture } from "./picture.ts";
+import type { Conclusion } from "./conclusion.ts";
+import type { Box, Line, Mark, Picture } from "./picture.ts";
 
 const MARKS: Readonly<Record<Mark, readonly [sign: string, colour: Colour]>> = {
   ok: ["✓", "green"],

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { parseAddress } from "../../address.ts";
 import { DEFAULT_STATE_DIR } from "../../cni/netconf.ts";
+import { findLink } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
 import { painter } from "../paint.ts";
@@ -10,9 +11,11 @@ import type { Protocol } from "./flow.ts";
 import { toJson } from "./json.ts";
 import { findParty, type Party } from "./party.ts";
 import { pictureOf } from "./picture.ts";
+import { probe } from "./probe/probe.ts";
+import { isFine, type Report } from "./report.ts";
 import { drawSvg } from "./svg.ts";
 import { drawText } from "./text.ts";
-import { type Walk, walk } from "./walk.ts";
+import { type Journey, prepare, walk } from "./walk.ts";
 
 const HELP = `Usage: slash32 trace [options] FROM TO[:PORT[/udp]]
 
@@ -59,9 +62,10 @@ export const trace: Command = {
     const target = readTarget(toText);
     const [from, to] = [findParty(fromText, pods, host), findParty(target.text, pods, host)];
     assertWay(from, to, fromText);
-    const walked = walk({ ...target, from, to }, host, undo).walk;
-    show(walked, values, terminal);
-    return walked.firstWrong ? Exit.found : Exit.ok;
+    const journey = prepare({ ...target, from, to }, host, undo);
+    const report = values.probe ? withProbe(journey) : { walked: walk(journey) };
+    show(report, values, terminal);
+    return isFine(report) ? Exit.ok : Exit.found;
   },
 };
 
@@ -85,9 +89,24 @@ function assertWay(from: Party, to: Party, fromText: string): void {
   if (isSame) throw new UsageError("FROM and TO are the same: nothing leaves");
 }
 
-function show(walked: Walk, { json, svg }: { json?: boolean; svg?: string }, terminal: Terminal): void {
-  const picture = pictureOf(walked);
+/** An answer from beyond the host says what cannot be seen from here: the walk is told of it. */
+function withProbe(journey: Journey): Report {
+  const { host, flow, ends } = journey;
+  const walked = walk(journey);
+  const probed = probe(flow, { host, ends, egress: walked.egress });
+  const answeredBy = probed.answeredBy ?? (probed.isAnswered ? walked.egress : undefined);
+  const dev = answeredBy === undefined ? undefined : findLink(host, answeredBy);
+  return { walked: dev ? walk(journey, { dev }) : walked, probed };
+}
+
+interface Output {
+  readonly json?: boolean | undefined;
+  readonly svg?: string | undefined;
+}
+
+function show(report: Report, { json, svg }: Output, terminal: Terminal): void {
+  const picture = pictureOf(report);
   if (svg !== undefined) writeFileSync(svg, drawSvg(picture));
-  if (json) terminal.out(`${JSON.stringify(toJson(walked), null, 2)}\n`);
+  if (json) terminal.out(`${JSON.stringify(toJson(report), null, 2)}\n`);
   else terminal.out(drawText(picture, painter(terminal.colours)));
 }

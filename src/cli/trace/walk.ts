@@ -1,9 +1,9 @@
 // The walk: a packet from FROM to TO and its answer back, place by place, from what the kernel says now.
-import { type Address, formatAddress } from "../../address.ts";
+import { type Address, everywhere, type Family, formatAddress } from "../../address.ts";
 import { findNamespaces } from "../../datapath/find-namespace.ts";
 import type { Namespace } from "../../datapath/netns.ts";
+import type { Device } from "../../datapath/rtnetlink/link.ts";
 import { lookupRoute } from "../../datapath/rtnetlink/route.ts";
-import { UsageError } from "../command.ts";
 import { type Fact, firstWrong, type Hop, type Joint, Notes, type Place, type Way } from "./fact.ts";
 import { decide } from "./fib.ts";
 import { type Flow, type Protocol, reversed } from "./flow.ts";
@@ -28,12 +28,8 @@ export interface Walk {
   readonly firstWrong: Fact | undefined;
   /** The longest packet that passes everywhere, as far as can be seen from here. */
   readonly mtu: number | undefined;
-}
-
-/** Open as long as the walk is of use: a probe takes the same way. */
-export interface Ends extends Disposable {
-  readonly from: Neighbourhood;
-  readonly to: Neighbourhood;
+  /** The interface by which the host sends the packet on. */
+  readonly egress: string | undefined;
 }
 
 export interface Question {
@@ -43,54 +39,64 @@ export interface Question {
   readonly port: number | undefined;
 }
 
-/** Walks; changes nothing. `undo` closes what was opened. Throws a UsageError where there is no way to speak of. */
-export function walk(
-  question: Question,
-  host: Namespace,
-  undo: DisposableStack,
-): { walk: Walk; ends: readonly [Neighbourhood, Neighbourhood] } {
-  const { from, to } = question;
-  const family = commonFamily(from, to);
+/** A question with everybody found and opened. */
+export interface Journey {
+  readonly question: Question;
+  readonly host: Namespace;
+  readonly flow: Flow;
+  readonly ends: readonly [from: Neighbourhood, to: Neighbourhood];
+}
+
+/** Finds both and opens their sandboxes, which `undo` closes. Throws a UsageError where there is no way to speak of. */
+export function prepare(question: Question, host: Namespace, undo: DisposableStack): Journey {
+  const family = commonFamily(question.from, question.to);
   const paths = findNamespaces(host);
   const visit = (party: Party): Neighbourhood => {
     const address = addressOf(party, family);
-    if (party.kind !== "pod" || address === undefined)
-      return { kind: party.kind === "host" ? "host" : "beyond" };
+    if (party.kind === "host") return { kind: "host" };
+    if (party.kind === "beyond" || address === undefined) return { kind: "beyond" };
     return { kind: "pod", station: undo.use(new Station(party.pod, address, host, paths)) };
   };
-  const ends = [visit(from), visit(to)] as const;
   const flow = flowOf(question, family, host);
-  const hops = hopsOf(ends, flow, host);
-  const { visited, out, mtu } = hops;
+  return { question, host, flow, ends: [visit(question.from), visit(question.to)] };
+}
+
+/** What a probe has shown of who is beyond the host: an answer, which came in by this interface. */
+export interface Answer {
+  readonly dev: Device;
+}
+
+/** Walks; changes nothing. Without `answer`, one is thought to come in by the interface that the packet leaves by. */
+export function walk({ question, host, flow, ends }: Journey, answer?: Answer): Walk {
+  const { visited, out, mtu } = hopsOf(ends, flow, host, answer);
   return {
-    ends,
-    walk: {
-      from: describe(from),
-      to: describe(to),
-      flow,
-      ...pictureOf(ends, flow, out),
-      hops: visited,
-      firstWrong: firstWrong(visited),
-      mtu,
-    },
+    from: describe(question.from),
+    to: describe(question.to),
+    flow,
+    ...pictureOf(ends, flow, out),
+    hops: visited,
+    firstWrong: firstWrong(visited),
+    mtu,
+    egress: out.decision?.kind === "forward" ? out.decision.dev.name : undefined,
   };
 }
 
-function flowOf({ from, to, protocol, port }: Question, family: 4 | 6, host: Namespace): Flow {
+function flowOf({ from, to, protocol, port }: Question, family: Family, host: Namespace): Flow {
   const [source, target] = [addressOf(from, family), addressOf(to, family)];
-  const found = {
-    from: source ?? ownAddress(host, target, from),
-    to: target ?? ownAddress(host, source, to),
+  return {
+    from: source ?? ownAddress(host, family, target),
+    to: target ?? ownAddress(host, family, source),
+    protocol,
+    port,
+    isReply: false,
   };
-  return { ...found, protocol, port, isReply: false };
 }
 
-/** With which of its addresses the host talks to the other. */
-function ownAddress(host: Namespace, other: Address | undefined, party: Party): Address {
+/** With which of its addresses the host talks to the other; the unspecified one where it has no way to. */
+function ownAddress(host: Namespace, family: Family, other: Address | undefined): Address {
   const decision = other && decide(host, lookupRoute(other), other);
   const source = decision?.kind === "forward" ? decision.source : undefined;
-  if (source) return source;
-  throw new UsageError(`${describe(party)} has no address to talk with: name one of its addresses`);
+  return source ?? everywhere(family).address;
 }
 
 interface Visited {
@@ -100,40 +106,36 @@ interface Visited {
   readonly mtu: number | undefined;
 }
 
-function hopsOf([from, to]: readonly [Neighbourhood, Neighbourhood], flow: Flow, host: Namespace): Visited {
+function hopsOf([from, to]: Journey["ends"], flow: Flow, host: Namespace, answer?: Answer): Visited {
   const visited: Hop[] = [];
   const visit = (way: Way, { place, facts }: Notes) => visited.push({ place, way, facts });
-  const answer = reversed(flow);
+  const reply = reversed(flow);
 
   if (from.kind === "pod") visit("there", leave(from.station, flow, true));
   const out = cross({ host, flow, from, to });
   visit("there", out.notes);
   if (to.kind === "pod") {
     visit("there", arrive(to.station, flow, true));
-    visit("back", leave(to.station, answer, false));
+    visit("back", leave(to.station, reply, false));
   }
-  if (to.kind === "beyond") visit("there", beyond(flow, out));
+  if (to.kind === "beyond") visit("there", beyond(flow, out, answer));
 
-  const dev = out.decision?.kind === "forward" ? out.decision.dev : undefined;
+  const dev = answer?.dev ?? (out.decision?.kind === "forward" ? out.decision.dev : undefined);
   const origin = to.kind === "beyond" ? { ...to, dev } : to;
   if (origin.kind !== "beyond" || dev)
-    visit("back", cross({ host, flow: answer, from: origin, to: from }).notes);
-  if (from.kind === "pod") visit("back", arrive(from.station, answer, false));
+    visit("back", cross({ host, flow: reply, from: origin, to: from }).notes);
+  if (from.kind === "pod") visit("back", arrive(from.station, reply, false));
   return { visited, out, mtu: smallest([...mtus(from), ...mtus(to), out.mtu]) };
 }
 
 /** What lies behind the next hop cannot be looked into. */
-function beyond({ from, to }: Flow, { translation, decision }: Crossed): Notes {
+function beyond({ from, to }: Flow, { translation, decision }: Crossed, answer?: Answer): Notes {
   const notes = new Notes(BEYOND);
   if (decision?.kind !== "forward") return notes;
-  const target = formatAddress(to);
-  const subject = `way back`;
-  if (translation) notes.ok(subject, `to the host's own address (${translation.kind})`);
-  else
-    notes.unknown(
-      subject,
-      `whether ${target} has a route to ${formatAddress(from)} cannot be seen from here`,
-    );
+  const doubt = `whether ${formatAddress(to)} has a route to ${formatAddress(from)} cannot be seen from here`;
+  if (answer) notes.ok("way back", `the probe was answered by way of ${answer.dev.name}`);
+  else if (translation) notes.ok("way back", `to the host's own address (${translation.kind})`);
+  else notes.unknown("way back", doubt);
   return notes;
 }
 
@@ -146,7 +148,7 @@ function smallest(values: readonly (number | undefined)[]): number | undefined {
   return known.length === 0 ? undefined : Math.min(...known);
 }
 
-function pictureOf([from, to]: readonly [Neighbourhood, Neighbourhood], flow: Flow, { decision }: Crossed) {
+function pictureOf([from, to]: Journey["ends"], flow: Flow, { decision }: Crossed) {
   const dev = decision?.kind === "forward" ? decision.dev.name : "";
   const host: Place = { name: HOST, title: "host", detail: hostDetail(from, to, flow) };
   const sandboxes = [from, to].map((end, at) =>
