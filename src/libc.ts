@@ -20,8 +20,8 @@ export class SystemError extends Error {
   readonly call: string;
   readonly code: string;
 
-  constructor(call: string, errno: number) {
-    super(`Cannot ${call}: ${describeErrno(errno)}`);
+  constructor(call: string, errno: number, options?: ErrorOptions) {
+    super(`Cannot ${call}: ${describeErrno(errno)}`, options);
     this.call = call;
     this.code = errnoName(errno);
   }
@@ -48,9 +48,9 @@ export function receive(fd: number, buffer: Uint8Array, flags: number): number {
   return checked("recv", () => libc.recv(fd, ptr(buffer), buffer.byteLength, flags));
 }
 
-/** setns(2): moves the calling thread, and it alone, into the namespace behind `fd`. */
-export function setns(fd: number, type: number): void {
-  checked("setns", () => libc.setns(fd, type));
+/** setns(2): moves the calling thread, and it alone, into the namespace behind `fd`. `what` for the error's words. */
+export function setns(fd: number, type: number, what = "setns"): void {
+  checked(what, () => libc.setns(fd, type));
 }
 
 /** fcntl(2) with a `struct flock`; waits where the command waits. */

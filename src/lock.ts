@@ -39,7 +39,14 @@ export class LockFile implements Disposable {
   }
 
   #held(byte: bigint): Disposable {
-    return { [Symbol.dispose]: () => fcntlLock(this.#fd, F_OFD_SETLK, flock(F_UNLCK, byte)) };
+    const release = () => {
+      try {
+        fcntlLock(this.#fd, F_OFD_SETLK, flock(F_UNLCK, byte));
+      } catch {
+        // What was done under it is done; closing the file lets go of it, too.
+      }
+    };
+    return { [Symbol.dispose]: release };
   }
 
   [Symbol.dispose](): void {

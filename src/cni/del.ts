@@ -1,5 +1,5 @@
 // DEL: takes an attachment away, whatever is left of it.
-import { remove } from "../datapath/apply.ts";
+import { removeEndOf } from "../datapath/apply.ts";
 import { attachmentNumber } from "../datapath/endpoint.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { Store } from "../ipam/store.ts";
@@ -23,6 +23,6 @@ export function del(request: Request, netconf: Netconf): void {
   using _ = store.lock(attachmentNumber(attachment));
   const hostEnd = store.find(attachment)?.hostEnd ?? hostEndOf(document, attachment);
   // The kernel first: an address is free when nobody holds it any more.
-  remove(hostEnd, host);
+  removeEndOf(attachment, hostEnd, host);
   addressSource(request, netconf, document, stateDirOf(document)).release(store, attachment);
 }

@@ -1,7 +1,7 @@
 // GC: removes what no valid attachment owns.
 
 import { attachmentKey } from "../attachment.ts";
-import { remove } from "../datapath/apply.ts";
+import { removeEndOf } from "../datapath/apply.ts";
 import { attachmentNumber } from "../datapath/endpoint.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { type Intent, Store } from "../ipam/store.ts";
@@ -38,7 +38,7 @@ export function gc(request: Request, netconf: Netconf): void {
   const collect = ({ attachment, hostEnd }: Intent) => {
     using lock = store.tryLock(attachmentNumber(attachment));
     if (lock === undefined) return;
-    remove(hostEnd, host);
+    removeEndOf(attachment, hostEnd, host);
     source.release(store, attachment);
   };
   // By attachment: what is recorded, and what only the kernel knows of.

@@ -158,8 +158,8 @@ function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource 
       if (known?.delegated !== undefined) return recall(known);
       // An ADD that was killed may have had its answer: the plugin has to forget it before it is asked again.
       if (known) takeBack(request.attachment);
-      store.register(request);
       try {
+        store.register(request);
         const answer = runDelegate(delegate, "ADD");
         const acquired = read(answer);
         store.keepDelegated(request.attachment, JSON.stringify(answer));
@@ -172,6 +172,8 @@ function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource 
     },
     recall,
     release(store, attachment) {
+      // Void before it is taken back: killed in between, no later ADD may go by what the plugin has forgotten.
+      store.keepDelegated(attachment, undefined);
       takeBack(attachment);
       store.release(attachment);
     },

@@ -1,14 +1,23 @@
 // Reader of the wiring: makes every step true, or none.
 
 import { type Address, formatAddress } from "../address.ts";
+import type { Attachment } from "../attachment.ts";
 import { timed } from "../trace.ts";
-import { HOST_MAC } from "./endpoint.ts";
+import { HOST_MAC, isAliasOf } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
-import { linkName } from "./host.ts";
+import { linkName, listHostEnds } from "./host.ts";
 import type { NetlinkError } from "./netlink/error.ts";
 import { NetlinkError as Refusal } from "./netlink/error.ts";
+import type { Request } from "./netlink/message.ts";
 import type { Namespace } from "./netns.ts";
-import { type Device, decodeLink, deleteLink, getLink, type Link } from "./rtnetlink/link.ts";
+import {
+  type Device,
+  decodeLink,
+  deleteLink,
+  deleteLinkByIndex,
+  getLink,
+  type Link,
+} from "./rtnetlink/link.ts";
 import { decodeRoute, lookupRoute, matchRoute, RTN_LOCAL } from "./rtnetlink/route.ts";
 import {
   type MessageStep,
@@ -58,7 +67,19 @@ export function apply(steps: readonly Step[], sides: Sides): Step[] {
  * no error. The sandbox need not exist. Waits for the kernel, some 20 ms (RCU).
  */
 export function remove(hostEnd: string, host: Namespace): boolean {
-  const [outcome] = timed("link delete", () => host.netlink.exchange([deleteLink(hostEnd)]));
+  return isDeleted(deleteLink(hostEnd), host);
+}
+
+/** `remove`, also where others have renamed the host end: its alias tells whose it is. Looked for only then. */
+export function removeEndOf(attachment: Attachment, hostEnd: string, host: Namespace): void {
+  if (remove(hostEnd, host)) return;
+  for (const { name, alias } of listHostEnds(host, attachment.network)) {
+    if (isAliasOf(attachment, alias)) remove(name, host);
+  }
+}
+
+function isDeleted(request: Request, host: Namespace): boolean {
+  const [outcome] = timed("link delete", () => host.netlink.exchange([request]));
   if (outcome?.error === undefined) return true;
   if (outcome.error.code === "ENODEV") return false;
   throw outcome.error;
@@ -85,14 +106,21 @@ class Devices {
 }
 
 function addCable(step: StepOf<"veth">, { host, sandbox }: Sides, undo: DisposableStack): Link {
+  // An answer that is lost does not say what was done: taking back is provided for before.
+  let takeBack: Request | undefined = deleteLink(step.hostEnd.name);
+  undo.defer(() => takeBack && isDeleted(takeBack, host));
   // One exchange: the number of either end is read back with the cable's own acknowledgement.
   const [made, read] = host.netlink.exchange([vethRequest(step, sandbox), getLink(step.hostEnd.name)]);
-  if (made?.error) throw made.error;
-  undo.defer(() => remove(step.hostEnd.name, host));
+  if (made?.error) {
+    takeBack = undefined;
+    throw made.error;
+  }
   const [message] = read?.messages ?? [];
   if (message === undefined)
     throw read?.error ?? new Error(`Cannot read back ${step.hostEnd.name}: no answer`);
-  return decodeLink(message);
+  const link = decodeLink(message);
+  takeBack = deleteLinkByIndex(link.index); // others may rename it meanwhile
+  return link;
 }
 
 /** For the log: "veth", "sysctl proxy_arp", "sandbox up address route". */

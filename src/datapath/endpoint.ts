@@ -98,6 +98,12 @@ export function ownerOf(
     : undefined;
 }
 
+/** Whether this is the alias of the attachment's host end. Not of one that was cut: it may be another's. */
+export function isAliasOf(attachment: Attachment, alias = ""): boolean {
+  const words = hostEndAlias(attachment, undefined);
+  return words.length < LONGEST_ALIAS && (alias === words || alias.startsWith(`${words} pod `));
+}
+
 /** 64 bits of the same digest, for locks: equal attachments have equal numbers. */
 export function attachmentNumber(attachment: Attachment): bigint {
   return digest(attachment).readBigUInt64BE(0);

@@ -7,6 +7,9 @@ import { NETLINK_ROUTE } from "./rtnetlink/family.ts";
 const CLONE_NEWNET = 0x40000000; // include/uapi/linux/sched.h
 const OWN = "/proc/thread-self/ns/net";
 
+/** The thread could not come home: whatever it opens by name from then on is the sandbox's. */
+let isLost = false;
+
 /** A namespace belongs to a thread: were `work` to await, other code of ours would run in the sandbox. */
 export type NotAsync<T> = T extends PromiseLike<unknown> ? never : T;
 
@@ -36,13 +39,13 @@ export class Namespace implements Disposable {
     this.path = path;
     this.fd = fd;
     this.#isOurs = isOurs;
-    const { dev, ino } = fstatSync(fd);
+    const { dev, ino } = attempt(`stat "${path}"`, () => fstatSync(fd));
     this.identity = `${dev}:${ino}`;
   }
 
   /** The calling thread's own. */
   static current(): Namespace {
-    return new Namespace(OWN, openSync(OWN, "r"), true);
+    return new Namespace(OWN, openOwn(), true);
   }
 
   /** Throws a NamespaceError when the path is missing, or leads to anything but a network namespace. */
@@ -69,10 +72,15 @@ export class Namespace implements Disposable {
     return namespace;
   }
 
-  /** Runs `work` inside and comes back, whatever happens. Not being able to come back ends the process. */
+  /**
+   * Runs `work` inside and comes back, whatever happens. Where coming back fails, it throws, and so does every later
+   * call: going on would configure the sandbox in the host's place. Sockets that are open stay where they belong.
+   */
   inside<T>(work: () => NotAsync<T>): T {
+    if (isLost)
+      throw new Error("Cannot work in a network namespace: the thread is in another than it should be");
     if (this.#isOurs) return work();
-    const home = openSync(OWN, "r");
+    const home = openOwn();
     try {
       setns(this.fd, CLONE_NEWNET);
       try {
@@ -99,10 +107,23 @@ export class Namespace implements Disposable {
 
 function returnTo(home: number): void {
   try {
-    setns(home, CLONE_NEWNET);
+    setns(home, CLONE_NEWNET, "return to the host's network namespace");
   } catch (error) {
-    // Going on would configure the sandbox in the host's place.
-    process.stderr.write(`slash32: cannot return to the host's network namespace: ${error}\n`);
-    process.abort();
+    isLost = true;
+    throw error;
+  }
+}
+
+function openOwn(): number {
+  return attempt(`open ${OWN}`, () => openSync(OWN, "r"));
+}
+
+/** What node:fs throws, as every other call into the kernel throws it. */
+function attempt<T>(call: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    const { errno } = error as NodeJS.ErrnoException;
+    throw errno === undefined ? error : new SystemError(call, Math.abs(errno), { cause: error });
   }
 }

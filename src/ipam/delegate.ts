@@ -88,8 +88,13 @@ function findPlugin({ type, path }: Delegate): string {
   return found;
 }
 
+/** What cannot be looked at is passed over, as a shell does with its PATH. */
 function isFile(path: string): boolean {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() ?? false;
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function describeEnd({

@@ -188,12 +188,30 @@ export class Store implements Disposable {
    */
   acquire(request: LeaseRequest): readonly Address[] {
     const { attachment, requested } = request;
-    return this.#transact(() => {
+    let isNew = false;
+    const lease = () => {
       const held = this.#find(attachment)?.addresses;
       if (held !== undefined && held.length > 0) return confirmed(held, requested, attachment);
+      isNew = true;
       const id = insertIntent(this.#database, request);
       return choices(request).map(({ set, wish }) => this.#lease(id, set, wish, request.isInUse));
-    });
+    };
+    try {
+      return this.#transact(lease);
+    } catch (error) {
+      // What fails after all was written (SQLite unlocks then) has been written nevertheless.
+      if (isNew && error instanceof StoreError) this.#forget(attachment);
+      throw error;
+    }
+  }
+
+  /** On the way out of a failure, which is what is reported. */
+  #forget(attachment: Attachment): void {
+    try {
+      this.release(attachment);
+    } catch {
+      // DEL comes to finish what this could not.
+    }
   }
 
   /** Records the attachment without addresses, before another IPAM plugin is asked for them. Idempotent. */
@@ -201,11 +219,11 @@ export class Store implements Disposable {
     this.#transact(() => insertIntent(this.#database, intent));
   }
 
-  /** Keeps what another IPAM plugin answered, so that a repeated ADD answers the same. */
-  keepDelegated({ containerId, ifName }: Attachment, delegated: string): void {
+  /** Keeps what another IPAM plugin answered, so that a repeated ADD answers the same; `undefined` forgets it. */
+  keepDelegated({ containerId, ifName }: Attachment, delegated: string | undefined): void {
     this.#transact(() => {
       const change = "UPDATE attachment SET delegated = ? WHERE container_id = ? AND if_name = ?";
-      this.#run(change, delegated, containerId, ifName);
+      this.#run(change, delegated ?? null, containerId, ifName);
     });
   }
 

@@ -101,6 +101,16 @@ export function deleteLink(name: string): Request {
   };
 }
 
+/** Like `deleteLink`, whatever it is called by now. */
+export function deleteLinkByIndex(index: number): Request {
+  return {
+    command: `ip link delete # index ${index}`,
+    type: RTM_DELLINK,
+    flags: 0,
+    body: ifinfomsg({ index }),
+  };
+}
+
 /** ENODEV when there is none. The answer is for `decodeLink`. */
 export function getLink(name: string): Request {
   return {
