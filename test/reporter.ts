@@ -1,5 +1,7 @@
 // What a run of the tests prints below vitest's own report: the number of tests of each kind, and the counts on a
 // closing line that a machine can read.
+// Between them is what test files remark on their run (helpers/remark.ts).
+import { basename } from "node:path";
 import type { Reporter, SerializedError, TestCase, TestModule } from "vitest/node";
 
 type State = ReturnType<TestCase["result"]>["state"];
@@ -7,6 +9,7 @@ type State = ReturnType<TestCase["result"]>["state"];
 /** The kinds of tests, told apart by their path. The first that fits counts. */
 const KINDS: readonly (readonly [kind: string, path: RegExp])[] = [
   ["conformance", /^test\/conformance\//],
+  ["runtime", /^test\/runtimes\//],
   ["kernel", /\.netns\.test\.ts$/],
   ["codec", /^test\/datapath\/(rt)?netlink\//],
   ["property", /\.property\.test\.ts$/],
@@ -32,7 +35,7 @@ export class KindReporter implements Reporter {
     // A run that was interrupted leaves tests pending.
     const skipped = count("skipped") + count("pending");
 
-    const lines = kindLines(modules);
+    const lines = [...kindLines(modules), ...remarkLines(modules)];
     if (this.#warnings > 0) {
       lines.push(`${this.#warnings} unexpected messages on stderr, shown above`);
       process.exitCode = 1;
@@ -51,6 +54,17 @@ function kindLines(modules: readonly TestModule[]): string[] {
     const tests = files.flatMap((file) => [...file.children.allTests()]).length;
     return [`${kind.padStart(11)} ${String(tests).padStart(5)} tests in ${files.length} files`];
   });
+}
+
+/** What test files have to say of their run. */
+function remarkLines(modules: readonly TestModule[]): string[] {
+  const said = modules.flatMap((module) => {
+    const remarks = module.meta().remarks ?? [];
+    const name = basename(module.relativeModuleId).replace(/\..*/, "");
+    const seconds = (module.diagnostic().duration / 1000).toFixed(1);
+    return remarks.map((remark, at) => `  ${name}: ${remark}${at === 0 ? `, ${seconds} s` : ""}`);
+  });
+  return said.length > 0 ? ["", ...said] : [];
 }
 
 function kindOf(path: string): string | undefined {

@@ -1,0 +1,111 @@
+/** A place for daemons and what they start: whatever runs in it ends when it is left, however that comes about. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
+import { execa, execaSync } from "execa";
+import type { CommandOutcome, TestHost } from "./lab.ts";
+
+/**
+ * Process and mount namespaces of their own in the network of a host, with an empty /var/lib. Network namespaces that
+ * are named later are not seen in it.
+ *
+ * Its first process is `init`, a program that waits and takes care of orphans. When that ends, or the test's process
+ * does, the kernel ends all others and drops their mounts: containers with their runtime, and daemons that detach.
+ */
+export class Enclosure implements AsyncDisposable {
+  /** The name of the control group, at the top of each hierarchy, below which all others are to be made. */
+  readonly cgroup: string;
+  readonly #host: TestHost;
+  readonly #outer: ChildProcess;
+  readonly #init: number;
+
+  private constructor(host: TestHost, outer: ChildProcess, init: number) {
+    this.#host = host;
+    this.#outer = outer;
+    this.#init = init;
+    this.cgroup = `slash32-${host.name}`;
+  }
+
+  static async open(host: TestHost, init: string): Promise<Enclosure> {
+    const start = 'mount -t tmpfs tmpfs /var/lib; echo ready; exec "$@"';
+    const unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
+    const command = ["--pdeathsig", "KILL", ...unshare, "sh", "-euc", start, "sh", init];
+    const outer = spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"] });
+    let complaint = "";
+    outer.stderr.on("data", (text) => {
+      complaint += text;
+    });
+    await new Promise((resolve, reject) => {
+      outer.stdout.once("data", resolve);
+      outer.once("error", reject);
+      outer.once("close", () => reject(new Error(`Cannot make an enclosure: ${complaint}`)));
+    });
+    return new Enclosure(host, outer, onlyChild(outer.pid as number));
+  }
+
+  /** The command that runs a command in it. */
+  command(...command: readonly string[]): [string, ...string[]] {
+    const namespaces = ["--mount", "--pid", `--net=${this.#host.path}`];
+    return ["nsenter", "--target", `${this.#init}`, ...namespaces, "--", ...command];
+  }
+
+  /** Runs a command. A failing one is an outcome, not an error. */
+  exec(...command: readonly string[]): CommandOutcome {
+    const [program, ...args] = this.command(...command);
+    const { stdout, stderr, exitCode = -1 } = execaSync(program, args, { reject: false });
+    return { stdout, stderr, exitCode };
+  }
+
+  /** Runs a command; what it printed. Rejects when it fails. */
+  async run(...command: readonly string[]): Promise<string> {
+    const [program, ...args] = this.command(...command);
+    const { stdout } = await execa(program, args, { stdin: "ignore" });
+    return stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const { exitCode, signalCode } = this.#outer;
+    if (exitCode === null && signalCode === null) {
+      const ended = new Promise((resolve) => this.#outer.once("exit", resolve));
+      process.kill(this.#init, "SIGKILL");
+      await ended;
+    }
+    await removeCgroups(this.cgroup);
+  }
+}
+
+function onlyChild(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8"));
+}
+
+const CGROUPS = "/sys/fs/cgroup";
+/** Ended processes leave their groups a moment later. */
+const PATIENCE_MS = 5_000;
+
+/** One hierarchy (version 2), or one for each controller (version 1). */
+async function removeCgroups(name: string): Promise<void> {
+  const hierarchies = readdirSync(CGROUPS, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const tops = [CGROUPS, ...hierarchies.map((entry) => join(CGROUPS, entry.name))];
+  const deadline = Date.now() + PATIENCE_MS;
+  for (const top of tops.map((directory) => join(directory, name)).filter((path) => existsSync(path))) {
+    while (!isRemoved(top)) {
+      if (Date.now() > deadline) throw new Error(`Cannot remove ${top}: there are still processes in it`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
+
+/** Removes a group with all below it, as far as they are empty. */
+function isRemoved(path: string): boolean {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    if (entry.isDirectory() && !isRemoved(join(path, entry.name))) return false;
+  }
+  try {
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EBUSY") return false;
+    throw error;
+  }
+}
