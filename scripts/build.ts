@@ -1,4 +1,4 @@
-// Builds bin/slash32: schemas -> TypeScript, TypeScript -> build/, build/ -> dist/index.js -> bin/slash32.
+// Builds bin/slash32: schemas -> TypeScript, TypeScript -> build/, build/ -> dist/ -> bin/slash32.
 // Does nothing if no input has changed since the last build; `--force` builds all the same.
 import { createHash } from "node:crypto";
 import {
@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { builtinModules } from "node:module";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { execa } from "execa";
 import { compileOptions } from "./compile-options.ts";
 import { compileSchemas, writeIfChanged } from "./compile-schemas.ts";
@@ -20,6 +20,7 @@ import { compileSchemas, writeIfChanged } from "./compile-schemas.ts";
 const ROOT = join(import.meta.dirname, "..");
 const GENERATED = "src/generated";
 const STAMP = "build/inputs.sha256";
+const LICENCES = "licenses.txt";
 const INPUTS = [
   "src",
   "schemas",
@@ -31,11 +32,16 @@ const INPUTS = [
   "tsconfig.json",
   "tsconfig.build.json",
 ];
+/** Beside what every verb loads, what people's commands load: of that a verb neither reads nor sets up anything. */
+const BUNDLES = [
+  { entry: "build/main.js", bundle: "dist/index.js" },
+  { entry: "build/cli/cli.js", bundle: "dist/cli/cli.js" },
+];
 const PRODUCTS = [
   "src/generated/validators.ts",
   "build/main.js",
-  "dist/index.js",
-  "dist/licenses.txt",
+  ...BUNDLES.map(({ bundle }) => bundle),
+  `dist/${LICENCES}`,
   "bin/slash32",
 ];
 
@@ -56,13 +62,7 @@ async function build(): Promise<void> {
   rmSync("dist", { recursive: true, force: true });
   await step("schemas", compileSources);
   await step("tsc", () => run("tsc", ["--project", "tsconfig.build.json"]));
-  await step("ncc", () =>
-    run("ncc", [
-      ...["build", "build/main.js", "--out", "dist", "--license", "licenses.txt"],
-      ...["bun:ffi", "bun:sqlite", ...builtins()].flatMap((name) => ["--external", name]),
-      ...["--target", "es2022", "--no-cache", "--quiet"],
-    ]),
-  );
+  await step("ncc", () => Promise.all(BUNDLES.map(bundle)));
   collectLicences();
   await step("bun", compileExecutable);
   printTable([["total", seconds(started)], ...PRODUCTS.map((path): Row => [path, kilobytes(path)])]);
@@ -75,6 +75,17 @@ function compileSources(): void {
   writeIfChanged(`${GENERATED}/version.ts`, `export const VERSION = ${JSON.stringify(version)};\n`);
 }
 
+/** ncc calls every bundle index.js, and leaves a package.json beside it. */
+async function bundle({ entry, bundle }: (typeof BUNDLES)[number]): Promise<void> {
+  const directory = dirname(bundle);
+  await run("ncc", [
+    ...["build", entry, "--out", directory, "--license", LICENCES],
+    ...["bun:ffi", "bun:sqlite", ...builtins()].flatMap((name) => ["--external", name]),
+    ...["--target", "es2022", "--no-cache", "--quiet"],
+  ]);
+  renameSync(join(directory, "index.js"), bundle);
+}
+
 /** Left to itself ncc asks for these through `createRequire`, which takes 1 ms at each start of the executable. */
 function builtins(): string[] {
   return builtinModules.filter((name) => /^[a-z_]+$/.test(name)).map((name) => `node:${name}`);
@@ -82,13 +93,15 @@ function builtins(): string[] {
 
 /** ncc lists what it bundled; the runtime that the executable begins with, and the validators' maker, it cannot know. */
 function collectLicences(): void {
-  const path = "dist/licenses.txt";
-  const bundled = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const bundled = BUNDLES.map(({ bundle }) => join(dirname(bundle), LICENCES)).filter((path) =>
+    existsSync(path),
+  );
   const others = ["bun", "ajv"].map((name) => {
     const { license, version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
     return `${name} ${version}\n${license}\n`;
   });
-  writeFileSync(path, [...others, bundled].join("\n"));
+  const texts = [...others, ...bundled.map((path) => readFileSync(path, "utf8"))];
+  writeFileSync(join("dist", LICENCES), texts.join("\n"));
 }
 
 /** Written aside and renamed, so that a test or a runtime that starts it never meets half an executable. */
@@ -111,7 +124,7 @@ async function run(command: string, options: readonly string[]): Promise<void> {
   process.exit(exitCode ?? 1);
 }
 
-async function step(name: string, work: () => void | Promise<void>): Promise<void> {
+async function step(name: string, work: () => unknown): Promise<void> {
   const started = performance.now();
   await work();
   printTable([[name, seconds(started)]]);

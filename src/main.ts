@@ -14,7 +14,8 @@ function runPlugin(): number {
 
 /** A person calls. */
 async function runCommand(): Promise<number> {
-  const { run } = await import(/* webpackMode: "eager" */ "./cli/cli.ts");
+  // A bundle of its own (scripts/build.ts): left to Bun to load.
+  const { run } = await import(/* webpackIgnore: true */ "./cli/cli.ts");
   return run(process.argv.slice(2), {
     out: (text) => write(1, text),
     err: (text) => write(2, text),

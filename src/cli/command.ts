@@ -1,4 +1,5 @@
 // What a command for people is, and what it is given. Each command is a file of its own beside this one.
+import { parseArgs } from "node:util";
 
 export interface Terminal {
   out(text: string): void;
@@ -30,8 +31,6 @@ type Options = Readonly<Record<string, { type: "string" | "boolean"; short?: str
 /** Options and positional arguments; throws a UsageError for unknown ones. Short for node:util's `parseArgs`. */
 export function readArguments<const O extends Options>(args: readonly string[], options: O) {
   try {
-    // Asked for here, not imported: every verb would load it at its start, for 1 ms.
-    const { parseArgs } = process.getBuiltinModule("node:util");
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
     throw new UsageError((error as Error).message);

@@ -30,7 +30,7 @@ export interface Trace {
 export function traced(contestant: Contestant): Contestant {
   const bundle = readFileSync(join(ROOT, "dist/index.js"), "utf8");
   if (!bundle.includes("process.exit(")) throw new Error("Cannot trace: the bundle has no process.exit(");
-  const entry = join(ROOT, "build/traced.js");
+  const entry = join(ROOT, "dist/traced.js"); // beside what it imports
   const executable = join(ROOT, "build/traced");
   writeFileSync(entry, TRACE + bundle.replaceAll("process.exit(", "traceExit("));
   execaSync(join(ROOT, "node_modules/.bin/bun"), compileOptions(entry, executable), { cwd: ROOT });

@@ -1,4 +1,5 @@
 // What the kernel has to offer.
+import { gunzipSync } from "node:zlib";
 import { type Check, counted, error, fine, found, unable, type Verdict, warning } from "./check.ts";
 import { Files } from "./files.ts";
 import type { Node } from "./node.ts";
@@ -106,8 +107,6 @@ function lookUp({ files }: Node, option: string, module: string): Feature {
 
 function kernelConfig(files: Files, release: string): string | undefined {
   try {
-    // Asked for here, not imported: every verb would load it at its start, for 2 ms.
-    const { gunzipSync } = process.getBuiltinModule("node:zlib");
     return gunzipSync(HERE.bytes("/proc/config.gz")).toString();
   } catch {
     return files.read(`/boot/config-${release}`);
