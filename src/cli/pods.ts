@@ -5,7 +5,8 @@ import type { Attachment } from "../attachment.ts";
 import { ownerOf } from "../datapath/endpoint.ts";
 import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
 import type { Namespace } from "../datapath/netns.ts";
-import { type Holding, Store } from "../ipam/store.ts";
+import type { Holding } from "../ipam/lease.ts";
+import { Store } from "../ipam/store.ts";
 
 export interface Pod {
   /** Absent for a host end that carries no readable alias. */

@@ -2,8 +2,9 @@
 import { NetlinkError } from "../datapath/netlink/error.ts";
 import { NamespaceError } from "../datapath/netns.ts";
 import { SysctlError } from "../datapath/sysctl.ts";
+import { StoreError } from "../ipam/database.ts";
 import { DelegateError } from "../ipam/delegate.ts";
-import { LeaseError, StoreError } from "../ipam/store.ts";
+import { LeaseError } from "../ipam/lease.ts";
 import { SystemError } from "../libc.ts";
 
 /** CNI specification, section 2, "Error"; 8 is the reference library's, 100 and above are ours. */

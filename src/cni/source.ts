@@ -2,6 +2,7 @@
 import { type Address, type Prefix, parseAddress, parsePrefix } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { type Delegate, DelegateError, runDelegate } from "../ipam/delegate.ts";
+import type { Holding, LeaseRequest } from "../ipam/lease.ts";
 import {
   type PodCidrs,
   podCidrFamily,
@@ -9,7 +10,7 @@ import {
   type RangeSet,
   readRangeSets,
 } from "../ipam/range.ts";
-import type { Holding, LeaseRequest, Store } from "../ipam/store.ts";
+import type { Store } from "../ipam/store.ts";
 import { CniError, Code } from "./error.ts";
 import { type Netconf, type NetconfDocument, refuse } from "./netconf.ts";
 import { nodePath, readNode } from "./node.ts";

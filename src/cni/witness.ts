@@ -2,7 +2,7 @@
 import { ownerOf } from "../datapath/endpoint.ts";
 import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
 import type { Namespace } from "../datapath/netns.ts";
-import type { Lease } from "../ipam/store.ts";
+import type { Lease } from "../ipam/lease.ts";
 
 /**
  * The attachments whose host ends are there, by the ends' aliases, with the addresses that the host routes to them.

@@ -1,113 +1,40 @@
 // The store: which attachment holds which address, on tmpfs, in one SQLite database for each network.
 // That no address and no attachment is there twice is the database's promise, not this code's.
-import { Database, type SQLQueryBindings } from "bun:sqlite";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  openSync,
-  renameSync,
-  statfsSync,
-  statSync,
-} from "node:fs";
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+import { accessSync, constants, existsSync, mkdirSync, renameSync, statfsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Address, addressBytes, addressFromBytes, formatAddress } from "../address.ts";
-import { type Attachment, attachmentKey } from "../attachment.ts";
+import { type Address, addressFromBytes } from "../address.ts";
+import type { Attachment } from "../attachment.ts";
 import { LockFile } from "../lock.ts";
 import { timed } from "../trace.ts";
-import { isLeasable, leasableCount, nextLeasable, type Range, type RangeSet, rangeName } from "./range.ts";
+import {
+  attachmentIn,
+  attempt,
+  copyDatabase,
+  insertIntent,
+  insertLease,
+  isDamage,
+  openDatabase,
+  type Row,
+  StoreError,
+} from "./database.ts";
+import {
+  choices,
+  confirmed,
+  type Holding,
+  type Intent,
+  type Lease,
+  type LeaseRequest,
+  type Witness,
+} from "./lease.ts";
+import { Pool } from "./pool.ts";
+import type { RangeSet } from "./range.ts";
 
 const DATABASE = "leases.db";
 const LOCKS = "lock";
-const SCHEMA_VERSION = 1;
-
-/**
- * `held_by` null is a freed address, waiting at the end of the queue that `freed` orders.
- * `cursor.next` null is a range whose every address was given once.
- */
-const SCHEMA = `
-CREATE TABLE attachment (
-  id INTEGER PRIMARY KEY,
-  container_id TEXT NOT NULL,
-  if_name TEXT NOT NULL,
-  host_end TEXT NOT NULL,
-  mtu INTEGER NOT NULL,
-  pod TEXT,
-  delegated TEXT,
-  UNIQUE (container_id, if_name)
-) STRICT;
-CREATE TABLE address (
-  address BLOB PRIMARY KEY,
-  held_by INTEGER REFERENCES attachment (id),
-  freed INTEGER
-) STRICT, WITHOUT ROWID;
-CREATE INDEX address_held_by ON address (held_by) WHERE held_by IS NOT NULL;
-CREATE INDEX address_freed ON address (freed) WHERE held_by IS NULL;
-CREATE TABLE cursor (range TEXT PRIMARY KEY, next BLOB) STRICT, WITHOUT ROWID;
-PRAGMA user_version = ${SCHEMA_VERSION};
-`;
-
 // Bytes of the lock file. Byte 0 orders the transactions; each attachment has one of the 2^62 after it.
 const STORE_BYTE = 0n;
 const ATTACHMENT_BYTES = 1n << 62n;
-
-/** No address is left, or the one asked for cannot be given. Nothing was changed. */
-export class LeaseError extends Error {
-  override readonly name = "LeaseError";
-  readonly code: "EXHAUSTED" | "UNAVAILABLE";
-
-  constructor(code: "EXHAUSTED" | "UNAVAILABLE", message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-/** The store itself fails: cannot be made, opened, read or written; DAMAGED when what is written there is no store. */
-export class StoreError extends Error {
-  override readonly name = "StoreError";
-  readonly code: "FAILED" | "DAMAGED";
-
-  constructor(message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.code = isDamage(options?.cause) ? "DAMAGED" : "FAILED";
-  }
-}
-
-/** What is known of an attachment. */
-export interface Holding {
-  readonly attachment: Attachment;
-  readonly hostEnd: string;
-  /** Of both ends, when they were made. */
-  readonly mtu: number;
-  /** "namespace/name", where the runtime told. */
-  readonly pod: string | undefined;
-  /** Leased from our own ranges; empty where another IPAM plugin gives the addresses. */
-  readonly addresses: readonly Address[];
-  /** What another IPAM plugin answered, as JSON; absent before it did. */
-  readonly delegated: string | undefined;
-}
-
-/** What is written down before the kernel is touched: from it DEL, GC or the next ADD finish what a crash left. */
-export type Intent = Pick<Holding, "attachment" | "hostEnd" | "mtu" | "pod">;
-
-/** An attachment with the addresses it is seen to hold. */
-export type Lease = Intent & Pick<Holding, "addresses">;
-
-/**
- * The leases of a network as others know them (the kernel does), for a store that has just been made: it may be one
- * that was lost. Asked then, and only then.
- */
-export type Witness = () => readonly Lease[];
-
-export interface LeaseRequest extends Intent {
-  readonly sets: readonly RangeSet[];
-  /** Addresses that must be among those given. */
-  readonly requested: readonly Address[];
-  /** The second witness: whether the host uses an address although the store does not know it. */
-  readonly isInUse: (address: Address) => boolean;
-}
 
 type Locks = Pick<LockFile, "hold" | "tryHold" | typeof Symbol.dispose>;
 
@@ -149,8 +76,14 @@ export class Store implements Disposable {
    */
   static copy(stateDir: string, network: string, witness?: Witness): Store {
     const directory = join(stateDir, network);
+    const path = join(directory, DATABASE);
     const store = new Store(network, directory, NO_LOCKS, witness);
-    store.#opened = attempt(`read the store in ${directory}`, () => copyDatabase(directory, witness));
+    store.#opened = attempt(`read the store in ${directory}`, () => {
+      // A file that is there belongs to a store, and a store has locks.
+      using locks = existsSync(path) ? openLocks(directory) : NO_LOCKS;
+      using _ = locks.hold(STORE_BYTE);
+      return copyDatabase(path, witness);
+    });
     return store;
   }
 
@@ -194,7 +127,7 @@ export class Store implements Disposable {
       if (held !== undefined && held.length > 0) return confirmed(held, requested, attachment);
       isNew = true;
       const id = insertIntent(this.#database, request);
-      return choices(request).map(({ set, wish }) => this.#lease(id, set, wish, request.isInUse));
+      return choices(request).map(({ set, wish }) => this.#pool.lease(id, set, wish, request.isInUse));
     };
     try {
       return this.#transact(lease);
@@ -246,7 +179,7 @@ export class Store implements Disposable {
         ifName,
       );
       if (row === null) return;
-      const freed = this.#nextFreed();
+      const freed = this.#pool.nextFreed();
       this.#run("UPDATE address SET held_by = NULL, freed = ? WHERE held_by = ?", freed, row.id as number);
       this.#run("DELETE FROM attachment WHERE id = ?", row.id as number);
     });
@@ -255,114 +188,13 @@ export class Store implements Disposable {
   /** Whether each set has an address left to give; throws a LeaseError that names the first that has none. */
   assertAvailable(sets: readonly RangeSet[]): void {
     this.#alone("read", () => {
-      for (const set of sets) {
-        const fresh = set.some((range) => first(this.#fresh(range)) !== undefined);
-        if (!fresh && first(this.#oldestFreed(set)) === undefined) throw this.#exhausted(set);
-      }
+      for (const set of sets) this.#pool.assertAvailable(set);
     });
   }
 
   [Symbol.dispose](): void {
     this.#opened?.close();
     this.#locks[Symbol.dispose]();
-  }
-
-  #lease(id: number, set: RangeSet, wish: Address | undefined, isInUse: LeaseRequest["isInUse"]): Address {
-    const address = wish
-      ? this.#wished(wish, isInUse)
-      : (this.#pickFresh(set, isInUse) ?? this.#pickFreed(set, isInUse));
-    if (address === undefined) throw this.#exhausted(set);
-    this.#run(
-      `INSERT INTO address (address, held_by) VALUES (?, ?)
-       ON CONFLICT DO UPDATE SET held_by = excluded.held_by, freed = NULL`,
-      addressBytes(address),
-      id,
-    );
-    return address;
-  }
-
-  #wished(address: Address, isInUse: LeaseRequest["isInUse"]): Address {
-    const holder = this.#holder(address);
-    if (holder) throw unavailable(address, `it is held by ${attachmentKey(holder)}`);
-    if (isInUse(address)) throw unavailable(address, "the host has a route to it already");
-    return address;
-  }
-
-  /** An address that was never given before. */
-  #pickFresh(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
-    for (const range of set) {
-      for (const address of this.#fresh(range)) {
-        if (isInUse(address)) {
-          // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
-          const queue = "INSERT INTO address (address, freed) VALUES (?, ?)";
-          this.#run(queue, addressBytes(address), this.#nextFreed());
-          continue;
-        }
-        this.#moveCursor(range, address.value + 1n);
-        return address;
-      }
-      this.#moveCursor(range, range.last + 1n);
-    }
-    return undefined;
-  }
-
-  /** The address that has been free for the longest time. */
-  #pickFreed(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
-    for (const address of this.#oldestFreed(set)) if (!isInUse(address)) return address;
-    return undefined;
-  }
-
-  *#oldestFreed(set: RangeSet): Generator<Address> {
-    const query = "SELECT address FROM address WHERE held_by IS NULL ORDER BY freed";
-    for (const row of this.#database.query<Row, []>(query).iterate()) {
-      const address = addressFromBytes(row.address as Uint8Array);
-      if (set.some((range) => isLeasable(range, address))) yield address;
-    }
-  }
-
-  /** The range's addresses that were never given, in order. Others were, if requested or through another range. */
-  *#fresh(range: Range): Generator<Address> {
-    let address = this.#cursor(range);
-    for (; address; address = nextLeasable(range, address.value + 1n)) {
-      const known = this.#get("SELECT 1 FROM address WHERE address = ?", addressBytes(address));
-      if (known === null) yield address;
-    }
-  }
-
-  /** No address before it is fresh; `undefined` when none is. */
-  #cursor(range: Range): Address | undefined {
-    const row = this.#get("SELECT next FROM cursor WHERE range = ?", rangeName(range));
-    if (row === null) return nextLeasable(range, range.first);
-    const next = row.next as Uint8Array | null;
-    return next === null ? undefined : nextLeasable(range, addressFromBytes(next).value);
-  }
-
-  #moveCursor(range: Range, value: bigint): void {
-    const next = value > range.last ? null : addressBytes({ family: range.family, value });
-    const move =
-      "INSERT INTO cursor (range, next) VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next";
-    this.#run(move, rangeName(range), next);
-  }
-
-  #holder(address: Address): Attachment | undefined {
-    const row = this.#get(
-      `SELECT container_id, if_name FROM attachment JOIN address ON held_by = id WHERE address = ?`,
-      addressBytes(address),
-    );
-    return row ? this.#attachment(row) : undefined;
-  }
-
-  #nextFreed(): number {
-    const row = this.#get("SELECT coalesce(max(freed), 0) + 1 AS next FROM address WHERE held_by IS NULL");
-    return row?.next as number;
-  }
-
-  #exhausted(set: RangeSet): LeaseError {
-    const names = set.map(rangeName).join(" or ");
-    return new LeaseError(
-      "EXHAUSTED",
-      `Cannot lease an address from ${names}: all ${leasableCount(set)} are in use`,
-    );
   }
 
   #all(tail: string, ...values: SQLQueryBindings[]): Holding[] {
@@ -372,7 +204,7 @@ export class Store implements Disposable {
       .query<Row, SQLQueryBindings[]>(query)
       .all(...values)
       .map((row) => ({
-        attachment: this.#attachment(row),
+        attachment: attachmentIn(row, this.network),
         hostEnd: row.host_end as string,
         mtu: row.mtu as number,
         pod: (row.pod as string | null) ?? undefined,
@@ -381,11 +213,6 @@ export class Store implements Disposable {
           return addressFromBytes(Uint8Array.fromHex(hex));
         }),
       }));
-  }
-
-  #attachment(row: Row): Attachment {
-    const { network } = this;
-    return { network, containerId: row.container_id as string, ifName: row.if_name as string };
   }
 
   #get(sql: string, ...values: SQLQueryBindings[]): Row | null {
@@ -454,6 +281,10 @@ export class Store implements Disposable {
     return this.#opened ?? this.#open(this.#witness);
   }
 
+  get #pool(): Pool {
+    return new Pool(this.#database, this.network);
+  }
+
   get #path(): string {
     return join(this.#directory, DATABASE);
   }
@@ -481,7 +312,9 @@ function byteOf(attachmentNumber: bigint): bigint {
   return 1n + (attachmentNumber % ATTACHMENT_BYTES);
 }
 
-type Row = Record<string, SQLQueryBindings>;
+function inodeOf(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.ino;
+}
 
 /**
  * Whether a store could be written here, without writing: for STATUS, which leaves no traces. Throws a StoreError.
@@ -493,149 +326,4 @@ export function assertWritable(stateDir: string, network: string): void {
     accessSync(directory, constants.W_OK | constants.X_OK);
     if (statfsSync(directory).bavail === 0) throw new Error("no space left on device");
   });
-}
-
-function openDatabase(path: string, witness: Witness | undefined): Database {
-  // SQLite would make it for all to read, and gives the journal the same mode.
-  closeSync(openSync(path, "a", 0o600));
-  const database = new Database(path, { create: true, strict: true });
-  try {
-    // The tmpfs dies with the kernel state it describes, so nothing need reach a disk; the journal is for kill -9.
-    database.run("PRAGMA synchronous = OFF");
-    database.run("PRAGMA journal_mode = TRUNCATE");
-    if (isEmptyDatabase(database)) begin(database, witness?.() ?? []);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function copyDatabase(directory: string, witness: Witness | undefined): Database {
-  const path = join(directory, DATABASE);
-  if (existsSync(path)) {
-    // A file that is there belongs to a store, and a store has locks.
-    using locks = new LockFile(join(directory, LOCKS));
-    using _ = locks.hold(STORE_BYTE);
-    try {
-      using original = new Database(path, { readwrite: true, create: false, strict: true });
-      assertSound(original);
-      if (!isEmptyDatabase(original)) return Database.deserialize(original.serialize(), { strict: true });
-    } catch (error) {
-      if (witness === undefined || !isDamage(error)) throw error;
-    }
-  }
-  const database = new Database(":memory:", { strict: true });
-  begin(database, witness?.() ?? []);
-  return database;
-}
-
-/** Whether nothing was ever written to it. Throws when another slash32 wrote it. */
-function isEmptyDatabase(database: Database): boolean {
-  const [[version]] = database.query("PRAGMA user_version").values() as [[number]];
-  if (version === 0) return true;
-  if (version === SCHEMA_VERSION) return false;
-  throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
-}
-
-/** SQLite itself reads only what it needs, and meets damage late. */
-function assertSound(database: Database): void {
-  const [[verdict]] = database.query("PRAGMA integrity_check(1)").values() as [[string]];
-  if (verdict !== "ok") throw new DamageError(verdict.replaceAll("\n", " "));
-}
-
-/** What is written is no database of ours any more. */
-class DamageError extends Error {}
-
-function isDamage(error: unknown): boolean {
-  const code = String((error as { code?: unknown } | undefined)?.code);
-  return error instanceof DamageError || code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT");
-}
-
-/** All or nothing: a process that dies in it leaves an empty database. */
-function begin(database: Database, leases: readonly Lease[]): void {
-  const work = () => {
-    database.run(SCHEMA);
-    for (const lease of leases) insertLease(database, lease);
-  };
-  database.transaction(work).immediate();
-}
-
-function insertLease(database: Database, lease: Lease): void {
-  const id = insertIntent(database, lease);
-  const insert = database.query(
-    `INSERT INTO address (address, held_by) VALUES (?, ?)
-     ON CONFLICT DO UPDATE SET held_by = excluded.held_by, freed = NULL WHERE held_by IS NULL`,
-  );
-  for (const address of lease.addresses) insert.run(addressBytes(address), id);
-}
-
-function insertIntent(database: Database, { attachment, hostEnd, mtu, pod }: Intent): number {
-  const { containerId, ifName } = attachment;
-  const row = database
-    .query<Row, SQLQueryBindings[]>(
-      `INSERT INTO attachment (container_id, if_name, host_end, mtu, pod) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT DO UPDATE SET host_end = excluded.host_end, mtu = excluded.mtu RETURNING id`,
-    )
-    .get(containerId, ifName, hostEnd, mtu, pod ?? null);
-  return row?.id as number;
-}
-
-function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
-}
-
-/** Lets go of the rest: a query that is left half-read would keep every other process from writing. */
-function first<T>(values: Iterable<T>): T | undefined {
-  for (const value of values) return value;
-  return undefined;
-}
-
-/** Which wish goes to which set. A wish that no set can serve is refused before anything is written. */
-function choices({
-  sets,
-  requested,
-  attachment,
-}: LeaseRequest): { set: RangeSet; wish: Address | undefined }[] {
-  const left = [...requested];
-  const chosen = sets.map((set) => {
-    const at = left.findIndex((address) => set.some((range) => isLeasable(range, address)));
-    return { set, wish: at < 0 ? undefined : left.splice(at, 1)[0] };
-  });
-  const [stray] = left;
-  if (stray) {
-    const ranges = sets.flat().map(rangeName).join(", ");
-    throw unavailable(stray, `it is reserved, or not in ${ranges}, for ${attachmentKey(attachment)}`);
-  }
-  return chosen;
-}
-
-function confirmed(
-  held: readonly Address[],
-  requested: readonly Address[],
-  attachment: Attachment,
-): readonly Address[] {
-  const names = held.map(formatAddress);
-  const stray = requested.find((address) => !names.includes(formatAddress(address)));
-  if (stray) throw unavailable(stray, `${attachmentKey(attachment)} holds ${names.join(" and ")} already`);
-  return held;
-}
-
-function unavailable(address: Address, reason: string): LeaseError {
-  return new LeaseError(
-    "UNAVAILABLE",
-    `Cannot lease the requested address ${formatAddress(address)}: ${reason}`,
-  );
-}
-
-/** Names what was tried; what the store's own rules refused passes as it is. */
-function attempt<T>(what: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof LeaseError || error instanceof StoreError) throw error;
-    throw new StoreError(`Cannot ${what}: ${error instanceof Error ? error.message : error}`, {
-      cause: error,
-    });
-  }
 }

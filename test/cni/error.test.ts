@@ -3,8 +3,9 @@ import { CniError, Code, errorObject, toCniError } from "../../src/cni/error.ts"
 import { NetlinkError } from "../../src/datapath/netlink/error.ts";
 import { NamespaceError } from "../../src/datapath/netns.ts";
 import { SysctlError } from "../../src/datapath/sysctl.ts";
+import { StoreError } from "../../src/ipam/database.ts";
 import { DelegateError } from "../../src/ipam/delegate.ts";
-import { LeaseError, StoreError } from "../../src/ipam/store.ts";
+import { LeaseError } from "../../src/ipam/lease.ts";
 import { SystemError } from "../../src/libc.ts";
 import { assertValid } from "../helpers/schema.ts";
 import { thrown } from "../helpers/thrown.ts";

@@ -14,8 +14,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test as base, describe, expect } from "vitest";
 import { type Address, formatAddress, parseAddress } from "../../src/address.ts";
+import { StoreError } from "../../src/ipam/database.ts";
+import type { Lease } from "../../src/ipam/lease.ts";
 import { readRangeSets } from "../../src/ipam/range.ts";
-import { type Lease, Store, StoreError } from "../../src/ipam/store.ts";
+import { Store } from "../../src/ipam/store.ts";
 
 const { sets } = readRangeSets([[{ subnet: "10.20.1.0/24" }]], {}, "ranges");
 

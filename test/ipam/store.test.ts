@@ -5,8 +5,10 @@ import { join } from "node:path";
 import { test as base, expect, vi } from "vitest";
 import { type Address, formatAddress, parseAddress } from "../../src/address.ts";
 import type { Attachment } from "../../src/attachment.ts";
+import { StoreError } from "../../src/ipam/database.ts";
+import { LeaseError } from "../../src/ipam/lease.ts";
 import { type RangeConfig, readRangeSets } from "../../src/ipam/range.ts";
-import { assertWritable, LeaseError, Store, StoreError } from "../../src/ipam/store.ts";
+import { assertWritable, Store } from "../../src/ipam/store.ts";
 import { start } from "../helpers/program.ts";
 
 /** A directory and a store of its own for each test. */

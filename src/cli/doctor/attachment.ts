@@ -10,7 +10,8 @@ import { Namespace } from "../../datapath/netns.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
 import { type Difference, verify } from "../../datapath/verify.ts";
 import { wiring } from "../../datapath/wiring.ts";
-import { type Holding, Store } from "../../ipam/store.ts";
+import type { Holding } from "../../ipam/lease.ts";
+import { Store } from "../../ipam/store.ts";
 import type { Network, Node } from "./node.ts";
 
 /** What was seen of one attachment. */

@@ -15,8 +15,8 @@ import {
   RTN_UNICAST,
 } from "../../datapath/rtnetlink/route.ts";
 import { readSysctl } from "../../datapath/sysctl.ts";
+import type { Holding } from "../../ipam/lease.ts";
 import { podCidrFamily } from "../../ipam/range.ts";
-import type { Holding } from "../../ipam/store.ts";
 import { type ConfFile, type OwnPart, ownPart, type Place, readConfDir } from "./configuration.ts";
 import { Files } from "./files.ts";
 import { configs } from "./ranges.ts";

@@ -2,7 +2,8 @@
 // and not be made anew.
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Holding, Store } from "../../ipam/store.ts";
+import type { Holding } from "../../ipam/lease.ts";
+import { Store } from "../../ipam/store.ts";
 import { LockFile } from "../../lock.ts";
 
 /** Every verb holds it for milliseconds; whoever holds it longer is stuck. */

@@ -16,8 +16,9 @@ import {
 } from "../../datapath/rtnetlink/route.ts";
 import { commandOf, type MessageStep, requestOf, type Step } from "../../datapath/step.ts";
 import { wiring } from "../../datapath/wiring.ts";
+import type { Holding, Lease } from "../../ipam/lease.ts";
 import { isLeasable } from "../../ipam/range.ts";
-import type { Holding, Lease, Store } from "../../ipam/store.ts";
+import type { Store } from "../../ipam/store.ts";
 import { word } from "../../shell.ts";
 import type { Finding, Kind, Mend } from "./finding.ts";
 import { addressesOf, type SandboxEnd, type Scene } from "./scene.ts";

@@ -11,8 +11,8 @@ import { listHostEnds } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
 import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
+import type { Holding } from "../../ipam/lease.ts";
 import type { RangeSet } from "../../ipam/range.ts";
-import type { Holding } from "../../ipam/store.ts";
 
 export interface Scope {
   readonly stateDir: string;

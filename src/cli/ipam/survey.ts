@@ -7,7 +7,9 @@ import { attachmentNumber, ownerOf, ROUTE_PROTOCOL } from "../../datapath/endpoi
 import { linkName, listHostEnds, listPodRoutes } from "../../datapath/host.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
 import type { Route } from "../../datapath/rtnetlink/route.ts";
-import { type Holding, Store, StoreError } from "../../ipam/store.ts";
+import { StoreError } from "../../ipam/database.ts";
+import type { Holding } from "../../ipam/lease.ts";
+import { Store } from "../../ipam/store.ts";
 import { exactRoute, examine, recordLease, routeRemoval } from "./attachment.ts";
 import type { Finding, Mend } from "./finding.ts";
 import { addressesOf, hasStore, type Scene } from "./scene.ts";

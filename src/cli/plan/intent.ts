@@ -15,7 +15,8 @@ import { decodeRoute, listRoutes } from "../../datapath/rtnetlink/route.ts";
 import type { Step, StepOf } from "../../datapath/step.ts";
 import { verify } from "../../datapath/verify.ts";
 import { wiring } from "../../datapath/wiring.ts";
-import { type Intent, Store } from "../../ipam/store.ts";
+import type { Intent } from "../../ipam/lease.ts";
+import { Store } from "../../ipam/store.ts";
 
 export interface Plan {
   readonly attachment: Attachment;

@@ -1,0 +1,137 @@
+// The pool: which address is given next. Works inside the store's transactions.
+import type { Database, SQLQueryBindings } from "bun:sqlite";
+import { type Address, addressBytes, addressFromBytes } from "../address.ts";
+import { attachmentKey } from "../attachment.ts";
+import { attachmentIn, type Row } from "./database.ts";
+import { LeaseError, type LeaseRequest, unavailable } from "./lease.ts";
+import { isLeasable, leasableCount, nextLeasable, type Range, type RangeSet, rangeName } from "./range.ts";
+
+export class Pool {
+  readonly #database: Database;
+  readonly #network: string;
+
+  constructor(database: Database, network: string) {
+    this.#database = database;
+    this.#network = network;
+  }
+
+  /** Gives the row `id` an address of the set: the one wished for, else a fresh one, else the longest free. Throws a LeaseError. */
+  lease(id: number, set: RangeSet, wish: Address | undefined, isInUse: LeaseRequest["isInUse"]): Address {
+    const address = wish
+      ? this.#wished(wish, isInUse)
+      : (this.#pickFresh(set, isInUse) ?? this.#pickFreed(set, isInUse));
+    if (address === undefined) throw this.#exhausted(set);
+    this.#run(
+      `INSERT INTO address (address, held_by) VALUES (?, ?)
+       ON CONFLICT DO UPDATE SET held_by = excluded.held_by, freed = NULL`,
+      addressBytes(address),
+      id,
+    );
+    return address;
+  }
+
+  #wished(address: Address, isInUse: LeaseRequest["isInUse"]): Address {
+    const holder = this.#holder(address);
+    if (holder !== undefined) throw unavailable(address, `it is held by ${holder}`);
+    if (isInUse(address)) throw unavailable(address, "the host has a route to it already");
+    return address;
+  }
+
+  /** An address that was never given before. */
+  #pickFresh(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
+    for (const range of set) {
+      for (const address of this.#fresh(range)) {
+        if (isInUse(address)) {
+          // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
+          const queue = "INSERT INTO address (address, freed) VALUES (?, ?)";
+          this.#run(queue, addressBytes(address), this.nextFreed());
+          continue;
+        }
+        this.#moveCursor(range, address.value + 1n);
+        return address;
+      }
+      this.#moveCursor(range, range.last + 1n);
+    }
+    return undefined;
+  }
+
+  /** The address that has been free for the longest time. */
+  #pickFreed(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
+    for (const address of this.#oldestFreed(set)) if (!isInUse(address)) return address;
+    return undefined;
+  }
+
+  *#oldestFreed(set: RangeSet): Generator<Address> {
+    const query = "SELECT address FROM address WHERE held_by IS NULL ORDER BY freed";
+    for (const row of this.#database.query<Row, []>(query).iterate()) {
+      const address = addressFromBytes(row.address as Uint8Array);
+      if (set.some((range) => isLeasable(range, address))) yield address;
+    }
+  }
+
+  /** The range's addresses that were never given, in order. Others were, if requested or through another range. */
+  *#fresh(range: Range): Generator<Address> {
+    let address = this.#cursor(range);
+    for (; address; address = nextLeasable(range, address.value + 1n)) {
+      const known = this.#get("SELECT 1 FROM address WHERE address = ?", addressBytes(address));
+      if (known === null) yield address;
+    }
+  }
+
+  /** No address before it is fresh; `undefined` when none is. */
+  #cursor(range: Range): Address | undefined {
+    const row = this.#get("SELECT next FROM cursor WHERE range = ?", rangeName(range));
+    if (row === null) return nextLeasable(range, range.first);
+    const next = row.next as Uint8Array | null;
+    return next === null ? undefined : nextLeasable(range, addressFromBytes(next).value);
+  }
+
+  #moveCursor(range: Range, value: bigint): void {
+    const next = value > range.last ? null : addressBytes({ family: range.family, value });
+    const move =
+      "INSERT INTO cursor (range, next) VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next";
+    this.#run(move, rangeName(range), next);
+  }
+
+  #holder(address: Address): string | undefined {
+    const row = this.#get(
+      "SELECT container_id, if_name FROM attachment JOIN address ON held_by = id WHERE address = ?",
+      addressBytes(address),
+    );
+    return row ? attachmentKey(attachmentIn(row, this.#network)) : undefined;
+  }
+
+  /** The number that puts an address at the end of the queue of the freed. */
+  nextFreed(): number {
+    const row = this.#get("SELECT coalesce(max(freed), 0) + 1 AS next FROM address WHERE held_by IS NULL");
+    return row?.next as number;
+  }
+
+  #exhausted(set: RangeSet): LeaseError {
+    const names = set.map(rangeName).join(" or ");
+    return new LeaseError(
+      "EXHAUSTED",
+      `Cannot lease an address from ${names}: all ${leasableCount(set)} are in use`,
+    );
+  }
+
+  /** Throws a LeaseError when the set has no address left to give. */
+  assertAvailable(set: RangeSet): void {
+    const fresh = set.some((range) => first(this.#fresh(range)) !== undefined);
+    if (!fresh && first(this.#oldestFreed(set)) === undefined) throw this.#exhausted(set);
+  }
+
+  #get(sql: string, ...values: SQLQueryBindings[]): Row | null {
+    return this.#database.query<Row, SQLQueryBindings[]>(sql).get(...values);
+  }
+
+  #run(sql: string, ...values: SQLQueryBindings[]): void {
+    this.#database.query(sql).run(...values);
+  }
+}
+
+/** Lets go of the rest: a query that is left half-read would keep every other process from writing. */
+function first<T>(values: Iterable<T>): T | undefined {
+  for (const value of values) return value;
+  return undefined;
+}
