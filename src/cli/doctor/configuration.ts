@@ -1,7 +1,8 @@
 // The CNI configuration directory, read as container runtimes read it.
 import { join } from "node:path";
 import { CniError, errorObject } from "../../cni/error.ts";
-import { type Netconf, readNetconf, validDocument } from "../../cni/netconf.ts";
+import { type IpamConfig, type Netconf, readNetconf, validDocument } from "../../cni/netconf.ts";
+import type { RangeConfig } from "../../ipam/range.ts";
 import type { Files } from "./files.ts";
 
 /** A directory, and how to reach it. */
@@ -88,4 +89,9 @@ function isPlugin(entry: unknown): entry is PluginEntry {
 
 function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
+}
+
+/** The ranges as they are written, wherever they stand. */
+export function configs(ipam: IpamConfig = {}): RangeConfig[] {
+  return [...(ipam.subnet ? [ipam as RangeConfig] : []), ...(ipam.ranges ?? []).flat()];
 }

@@ -17,9 +17,8 @@ import {
 import { readSysctl } from "../../datapath/sysctl.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { podCidrFamily } from "../../ipam/range.ts";
-import { type ConfFile, type OwnPart, ownPart, type Place, readConfDir } from "./configuration.ts";
+import { type ConfFile, configs, type OwnPart, ownPart, type Place, readConfDir } from "./configuration.ts";
 import { Files } from "./files.ts";
-import { configs } from "./ranges.ts";
 import { readStored, type Stored } from "./store-file.ts";
 
 /** Where to look. What is given here is taken as it is; what is not has its usual place below `root`. */

@@ -2,7 +2,8 @@
 import { CniError } from "../../cni/error.ts";
 import { readNode } from "../../cni/node.ts";
 import { rangeSets } from "../../cni/source.ts";
-import { podCidrFamily, type RangeConfig, type RangeSet } from "../../ipam/range.ts";
+import { podCidrFamily, type RangeSet } from "../../ipam/range.ts";
+import { configs } from "./configuration.ts";
 import type { Network, Node } from "./node.ts";
 
 /** Subnets that pods have their addresses from, as text; those that cannot be known are left out. */
@@ -17,10 +18,6 @@ function subnets({ document, stateDir }: Network): string[] {
     if (family === undefined) return [subnet];
     return ifRight(() => readNode(stateDir))?.podCidrs[family] ?? [];
   });
-}
-
-export function configs(ipam: Network["document"]["ipam"] = {}): RangeConfig[] {
-  return [...(ipam.subnet ? [ipam as RangeConfig] : []), ...(ipam.ranges ?? []).flat()];
 }
 
 /** As ADD reads them; why not, where it would refuse. Of networks without a configuration or of our own, none. */

@@ -6,9 +6,10 @@ import { nodePath, readNode } from "../../cni/node.ts";
 import { leasableCount, podCidrFamily, type RangeSet, rangeName } from "../../ipam/range.ts";
 import { agreed, repairCommand } from "./agreement.ts";
 import { type Check, counted, error, type Finding, found, unable, warning } from "./check.ts";
+import { configs } from "./configuration.ts";
 import { Files } from "./files.ts";
 import type { Network } from "./node.ts";
-import { configs, ifRight, rangeSetsOf } from "./ranges.ts";
+import { ifRight, rangeSetsOf } from "./ranges.ts";
 
 // include/uapi/linux/magic.h
 const TMPFS_MAGIC = 0x01021994;
