@@ -3,6 +3,13 @@ import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { constants } from "node:os";
 
 const POLLIN = 0x1;
+// include/uapi/asm-generic/fcntl.h, include/uapi/linux/fcntl.h
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const F_SETFL = 4;
+const F_SETPIPE_SZ = 1031;
+// Every pipe holds as much (pipe(7)).
+const LEAST_PIPE_BYTES = 1 << 16;
 
 const { symbols: libc } = dlopen("libc.so.6", {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
@@ -101,6 +108,25 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): number[
   const entries = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
   checked("poll", () => laterCalls().poll(ptr(entries), fds.length, timeoutMs));
   return fds.filter((_, at) => ((entries[2 * at + 1] ?? 0) >>> 16) & POLLIN);
+}
+
+/**
+ * pipe2(2), closed on exec: the end to read from, which never waits, and the end to write to. A writer waits once it is
+ * `bytes` ahead, or less where the kernel refuses so much to us. The caller closes both.
+ */
+export function pipe(bytes: number): { readonly readEnd: number; readonly writeEnd: number } {
+  // Loaded only when another IPAM plugin is run: each symbol costs time at start.
+  const { symbols } = dlopen("libc.so.6", {
+    pipe2: { args: ["ptr", "i32"], returns: "i32" },
+    fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
+  });
+  const ends = new Int32Array(2);
+  checked("pipe", () => symbols.pipe2(ptr(ends), O_CLOEXEC));
+  const [readEnd = -1, writeEnd = -1] = ends;
+  let granted = bytes;
+  while (granted > LEAST_PIPE_BYTES && symbols.fcntl(readEnd, F_SETPIPE_SZ, granted) === -1) granted /= 2;
+  checked("fcntl", () => symbols.fcntl(readEnd, F_SETFL, O_NONBLOCK));
+  return { readEnd, writeEnd };
 }
 
 /** strerror(3) with the name in front of it would be "EEXIST: File exists"; this is the text alone. */

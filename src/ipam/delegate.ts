@@ -1,11 +1,12 @@
 // Another IPAM plugin gives the addresses: it is executed as the CNI specification says (section 4, "Delegation").
 import { statSync } from "node:fs";
 import { join } from "node:path";
+import { Pipe } from "../pipe.ts";
 import { timed } from "../trace.ts";
 
 /** A plugin that hangs is killed: the runtime's own deadline is minutes away, and it would kill us instead. */
 const TIMEOUT_MS = 30_000;
-/** No result is this long; what is, is garbage. */
+/** No result is this long: who says more waits until it is killed. Also what a process without CAP_SYS_RESOURCE may have. */
 const LONGEST_ANSWER_BYTES = 1 << 20;
 
 /** The specification's error object, as the plugin printed it. */
@@ -35,6 +36,8 @@ export interface Delegate {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The configuration as it came, letter for letter. */
   readonly netconf: string;
+  /** How long it may take; 30 s if nothing is said. */
+  readonly timeoutMs?: number;
 }
 
 /**
@@ -42,27 +45,42 @@ export interface Delegate {
  * what it printed as JSON; `undefined` for nothing. Its stderr becomes ours. Throws a DelegateError.
  */
 export function runDelegate(delegate: Delegate, verb: string, changes: Record<string, string> = {}): unknown {
-  const { type, environment, netconf } = delegate;
+  const { type, environment, netconf, timeoutMs = TIMEOUT_MS } = delegate;
   const executable = findPlugin(delegate);
   const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
+  // Not inherited: a runtime waits until all who hold its pipes have let go.
+  using stdout = new Pipe(LONGEST_ANSWER_BYTES);
+  using stderr = new Pipe(LONGEST_ANSWER_BYTES);
   const start = () =>
     Bun.spawnSync({
       cmd: [executable],
       env: { ...environment, ...changes, CNI_COMMAND: verb },
       stdin: Buffer.from(netconf),
-      stdout: "pipe",
-      // Not inherited: a runtime waits until all who hold its pipes have let go.
-      stderr: "pipe",
-      timeout: TIMEOUT_MS,
+      stdout: stdout.writeEnd,
+      stderr: stderr.writeEnd,
+      timeout: timeoutMs,
       killSignal: "SIGKILL",
-      maxBuffer: LONGEST_ANSWER_BYTES,
+      // A group of its own, so that all it has started can be killed with it.
+      detached: true,
     });
   const run = timed(`${type} ${verb}`, () => started(attempt, start));
-  if (run.stderr.length > 0) process.stderr.write(run.stderr);
+  if (run.exitedDueToTimeout) killGroup(run.pid);
+  const words = stderr.read();
+  if (words.length > 0) process.stderr.write(words);
   if (run.exitedDueToTimeout)
-    throw new DelegateError(`Cannot ${attempt}: no answer in ${TIMEOUT_MS / 1000} s`);
-  if (run.exitCode !== 0) throw refusal(attempt, run.stdout.toString(), describeEnd(run));
-  return parse(run.stdout.toString(), `${attempt}: its answer is not JSON`);
+    throw new DelegateError(`Cannot ${attempt}: no answer in ${timeoutMs / 1000} s`);
+  const answer = stdout.read().toString();
+  if (run.exitCode !== 0) throw refusal(attempt, answer, describeEnd(run));
+  return parse(answer, `${attempt}: its answer is not JSON`);
+}
+
+/** Those whom a killed plugin leaves behind; there may be none. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, "SIGKILL");
+  } catch {
+    // See above.
+  }
 }
 
 /** What is no program, or may not be executed, does not even start. */

@@ -382,6 +382,24 @@ describe("what it gets", () => {
   });
 });
 
+test("what it leaves running pins neither ADD nor its caller, who waits for all who hold its pipes", () => {
+  using host = new TestHost();
+  using sandbox = new TestNetns();
+  const spy = new Spy(host);
+  const daemon = join(host.stateDir, "daemon");
+  writeFileSync(
+    join(spy.path, "daemonic"),
+    `#!/bin/sh\nsleep 25 &\necho $! >>${daemon}\necho '{"ips":[{"address":"10.30.0.5/24"}]}'\n`,
+    { mode: 0o755 },
+  );
+  const call = spied(host, sandbox, spy, { ipam: { type: "daemonic" } });
+  const started = performance.now();
+  succeeded(add(call));
+  silent(del(call));
+  expect(performance.now() - started).toBeLessThan(10_000);
+  for (const pid of readFileSync(daemon, "utf8").trim().split("\n")) process.kill(Number(pid));
+});
+
 describe("what it may answer", () => {
   test.each<[string, string, object]>([
     ["no cniVersion, no interface", "1.1.0", { ips: [{ address: "10.30.0.5/24" }] }],
@@ -426,7 +444,7 @@ describe("what it may answer", () => {
     ["an unknown version", '{"cniVersion":"9.9.9","ips":[{"address":"10.30.0.5/24"}]}'],
     ["a route that is none", '{"ips":[{"address":"10.30.0.5/24"}],"routes":[{"dst":"default"}]}'],
     ["two documents", '{"ips":[{"address":"10.30.0.5/24"}]}{}'],
-    ["two megabytes", `"${"x".repeat(2_000_000)}"`],
+    ["a megabyte of text", `"${"x".repeat(1_000_000)}"`],
   ])("is not %s: code 105, and it is told to DEL", (_, answer) => {
     using host = new TestHost();
     using sandbox = new TestNetns();
