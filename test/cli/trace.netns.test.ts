@@ -57,10 +57,15 @@ type Breach = {
   from?: string;
   to?: string;
   breach(bench: TraceBench): void;
+  /** What is to be there beside the bench. */
+  prepare?(bench: TraceBench): void;
+  /** What only the reader can know of the mend. */
+  fill?: string;
   /** The first thing that is wrong. */
   found: { place: string; subject: string | RegExp; seen: string | RegExp };
 };
 
+const NODE_MAC = "02:00:00:00:02:00";
 const MAC = "02:00:00:00:00:99";
 const WEB = "sandbox default/web-0";
 const DB = "sandbox default/db-0";
@@ -269,7 +274,7 @@ const BREACHES: Breach[] = [
   {
     title: "a policy of iptables-legacy drops",
     breach: ({ host }) => void host.exec("iptables-legacy", "-P", "FORWARD", "DROP"),
-    found: { place: "host", subject: "firewall", seen: "drops: policy of iptables filter FORWARD" },
+    found: { place: "host", subject: "firewall", seen: "drops: policy of iptables-legacy filter FORWARD" },
   },
   {
     title: "a rule of iptables-legacy drops",
@@ -278,8 +283,60 @@ const BREACHES: Breach[] = [
     found: {
       place: "host",
       subject: "firewall",
-      seen: "drops: iptables filter FORWARD: -A FORWARD -d 10.20.1.3/32 -j DROP",
+      seen: "drops: iptables-legacy filter FORWARD: -A FORWARD -d 10.20.1.3/32 -j DROP",
     },
+  },
+  {
+    title: "a policy of iptables-nft drops, behind a rule that only iptables can read",
+    breach({ host }) {
+      host.exec(
+        "iptables-nft",
+        "-A",
+        "FORWARD",
+        "-m",
+        "conntrack",
+        "--ctstate",
+        "ESTABLISHED",
+        "-j",
+        "ACCEPT",
+      );
+      host.exec("iptables-nft", "-P", "FORWARD", "DROP");
+    },
+    found: { place: "host", subject: "firewall", seen: "drops: policy of iptables-nft filter FORWARD" },
+  },
+  {
+    title: "a rule of routing refuses FROM",
+    breach: ({ host }) => host.ip("rule", "add", "from", "10.20.1.2", "unreachable"),
+    found: {
+      place: "host",
+      subject: "gateway 169.254.1.1",
+      seen: /^mute: rule \d+: from 10\.20\.1\.2\/32 unreachable$/,
+    },
+  },
+  {
+    title: "a rule of routing refuses TO",
+    breach: ({ host }) => host.ip("rule", "add", "to", "10.20.1.3", "prohibit"),
+    found: {
+      place: "host",
+      subject: "route to 10.20.1.3",
+      seen: /^rule \d+: from all to 10\.20\.1\.3\/32 prohibit$/,
+    },
+  },
+  {
+    title: "a tunnel does not know the node",
+    to: "10.20.2.7",
+    prepare: vxlan,
+    breach: ({ host }) =>
+      void host.exec("bridge", "fdb", "del", NODE_MAC, "dev", "vxlan0", "dst", "192.0.2.2"),
+    found: { place: "host", subject: "tunnel vxlan0", seen: `no node known for ${NODE_MAC}` },
+    fill: "192.0.2.2",
+  },
+  {
+    title: "a tunnel's node cannot be reached",
+    to: "10.20.2.7",
+    prepare: vxlan,
+    breach: ({ host }) => host.ip("route", "add", "prohibit", "192.0.2.2"),
+    found: { place: "host", subject: "tunnel vxlan0", seen: "vxlan to 192.0.2.2: prohibit 192.0.2.2/32" },
   },
   {
     title: "the next hop does not answer",
@@ -308,26 +365,25 @@ const BREACHES: Breach[] = [
 ];
 
 describe("a path that is broken", () => {
-  test.each(BREACHES)(
-    "$title: named first, and the mend mends",
-    ({ from = "default/web-0", to = "10.20.1.3", breach, found }) => {
-      using bench = new TraceBench();
-      expect(bench.trace(from, to)).toMatchObject({ exitCode: 0 });
-      breach(bench);
-      const traced = bench.trace(from, to);
-      expect(traced).toMatchObject({ exitCode: 1, verdict: "wrong" });
-      expect(traced.firstWrong).toMatchObject({
-        place: found.place,
-        subject: matching(found.subject),
-        seen: matching(found.seen),
-        mend: expect.any(String),
-      });
-      bench.type(traced.firstWrong?.mend ?? "");
-      const { exitCode, firstWrong } = bench.trace(from, to);
-      expect(firstWrong).toBeUndefined();
-      expect(exitCode).toBe(0);
-    },
-  );
+  test.each(BREACHES)("$title: named first, and the mend mends", (breached) => {
+    const { from = "default/web-0", to = "10.20.1.3", prepare, breach, found, fill = "" } = breached;
+    using bench = new TraceBench();
+    prepare?.(bench);
+    expect(bench.trace(from, to)).toMatchObject({ exitCode: 0 });
+    breach(bench);
+    const traced = bench.trace(from, to);
+    expect(traced).toMatchObject({ exitCode: 1, verdict: "wrong" });
+    expect(traced.firstWrong).toMatchObject({
+      place: found.place,
+      subject: matching(found.subject),
+      seen: matching(found.seen),
+      mend: expect.any(String),
+    });
+    bench.type((traced.firstWrong?.mend ?? "").replace(/<\w+>/, fill));
+    const { exitCode, firstWrong } = bench.trace(from, to);
+    expect(firstWrong).toBeUndefined();
+    expect(exitCode).toBe(0);
+  });
 
   test("a host end that is gone cannot be mended by a command", () => {
     using bench = new TraceBench();
@@ -348,6 +404,39 @@ describe("a path that is broken", () => {
     bench.type(bench.trace("default/web-0", "default/db-0").firstWrong?.mend ?? "");
     expect(bench.web.ping("10.20.1.3").received).toBe(1);
   });
+});
+
+test("for programs: who, what, the verdict, and every fact with its place", () => {
+  using bench = new TraceBench();
+  bench.host.ip("route", "delete", "10.20.1.3");
+  const { exitCode, hops, ...traced } = bench.trace("default/web-0", "default/db-0:80");
+  const wrong = {
+    place: "host",
+    subject: "route to 10.20.1.3",
+    seen: "via 192.0.2.254 dev uplink0 (default)",
+    verdict: "wrong",
+    expected: `dev ${bench.dbEnd}`,
+    why: expect.any(String),
+    mend: expect.any(String),
+  };
+  expect(traced).toEqual({
+    from: { name: "default/web-0", address: "10.20.1.2" },
+    to: { name: "default/db-0", address: "10.20.1.3" },
+    packet: { protocol: "tcp", port: 80 },
+    verdict: "wrong",
+    firstWrong: wrong,
+    mtu: 1500,
+  });
+  expect(hops.map(({ place, way }) => `${way} ${place}`)).toEqual([
+    `there ${WEB}`,
+    "there host",
+    `there ${DB}`,
+    `back ${DB}`,
+    "back host",
+    `back ${WEB}`,
+  ]);
+  expect(hops[0]?.facts[1]).toEqual({ place: WEB, subject: "address", seen: "10.20.1.2/32", verdict: "ok" });
+  expect(hops[1]?.facts).toContainEqual(wrong);
 });
 
 describe("the picture", () => {
@@ -426,6 +515,37 @@ test("a port that nobody listens at is told from one that somebody does", () => 
   });
 });
 
+test("a packet to another node's pod is followed into the tunnel that carries it", () => {
+  using bench = new TraceBench();
+  vxlan(bench);
+  const traced = bench.trace("default/web-0", "10.20.2.7");
+  expect(traced).toMatchObject({ exitCode: 0, mtu: 1450 });
+  expect(bench.fact(traced, "tunnel vxlan0")).toMatchObject({
+    verdict: "ok",
+    seen: "vxlan to 192.0.2.2 dev uplink0 (192.0.2.0/24)",
+  });
+  expect(bench.fact(traced, "next hop 10.20.2.0")).toMatchObject({ seen: `${NODE_MAC} PERMANENT` });
+  bench.host.ip("link", "set", "vxlan0", "mtu", "1500");
+  expect(bench.fact(bench.trace("default/web-0", "10.20.2.7"), "tunnel vxlan0")).toMatchObject({
+    verdict: "warning",
+    expected: "MTU 1450, as uplink0 has 1500",
+  });
+});
+
+test("a packet that is sent elsewhere by address translation is not followed on a wrong way", () => {
+  using bench = new TraceBench();
+  bench.type(
+    "nft 'table ip nat { chain pre { type nat hook prerouting priority -100; ip daddr 10.96.0.1 dnat to 10.20.1.3; }; }'",
+  );
+  const traced = bench.trace("default/web-0", "10.96.0.1");
+  expect(bench.fact(traced, "firewall")).toMatchObject({
+    verdict: "unknown",
+    seen: expect.stringMatching(
+      /^goes elsewhere by ip nat pre: ip daddr 10\.96\.0\.1 dnat to 10\.20\.1\.3; trace/,
+    ),
+  });
+});
+
 test("rules that cannot be decided are quoted and left undecided", () => {
   using bench = new TraceBench();
   firewall("limit rate 1/second drop")(bench);
@@ -447,6 +567,17 @@ test("an uplink with less room than the pod is a warning, with the longest packe
     seen: "up, MTU 1400",
   });
 });
+
+/** Another node's pods, 10.20.2.0/24, are behind a tunnel to 192.0.2.2. */
+function vxlan({ host }: TraceBench): void {
+  host.ipBatch(
+    "link add vxlan0 mtu 1450 type vxlan id 4096 dstport 4789 local 192.0.2.1 nolearning",
+    "link set vxlan0 up",
+    "route add 10.20.2.0/24 via 10.20.2.0 dev vxlan0 onlink",
+    `neigh add 10.20.2.0 lladdr ${NODE_MAC} dev vxlan0 nud permanent`,
+  );
+  host.exec("bridge", "fdb", "append", NODE_MAC, "dev", "vxlan0", "dst", "192.0.2.2");
+}
 
 function matching(wanted: string | RegExp) {
   return typeof wanted === "string" ? wanted : expect.stringMatching(wanted);

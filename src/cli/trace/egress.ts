@@ -1,15 +1,14 @@
 // The way out of the host: the interface, its length of packets, and the next hop.
-import { formatAddress } from "../../address.ts";
+import { type Address, formatAddress } from "../../address.ts";
 import { findLink } from "../../datapath/host.ts";
 import type { Namespace } from "../../datapath/netns.ts";
+import type { Link } from "../../datapath/rtnetlink/link.ts";
 import { word } from "../../shell.ts";
 import type { Notes } from "./fact.ts";
 import type { Decision } from "./fib.ts";
 import type { Flow } from "./flow.ts";
 import { findNeighbour, isUnanswered, neighbourWords } from "./neighbours.ts";
-
-/** Kinds of link whose packets travel inside others. */
-const TUNNELS = ["ipip", "sit", "gre", "ip6tnl", "vxlan", "geneve", "wireguard"];
+import { checkTunnel, isTunnel } from "./tunnel.ts";
 
 /** Notes what is seen, and returns the longest packet the way takes. */
 export function checkEgress(
@@ -23,7 +22,6 @@ export function checkEgress(
   const link = findLink(host, dev.name);
   if (link === undefined) return undefined;
   const mtu = Math.min(link.mtu, decision.mtu ?? link.mtu);
-  const tunnel = link.kind !== undefined && TUNNELS.includes(link.kind) ? `${link.kind} tunnel, ` : "";
   if (!link.carrier) {
     notes.wrong(link.name, `${link.up ? "up" : "down"}, no carrier`, {
       expected: "a carrier",
@@ -31,17 +29,23 @@ export function checkEgress(
       mend: `ip link set ${word(link.name)} up`,
     });
   } else if (senderMtu !== undefined && mtu < senderMtu) {
-    notes.warning(link.name, `up, ${tunnel}MTU ${mtu}`, {
+    notes.warning(link.name, `up, MTU ${mtu}`, {
       expected: `MTU ${senderMtu}, as the sender has`,
       why: `longer packets are answered "fragmentation needed", which firewalls like to swallow`,
     });
   } else {
-    notes.ok(link.name, `up, ${tunnel}MTU ${mtu}`);
+    notes.ok(link.name, `up, MTU ${mtu}`);
   }
   const hop = via ?? to;
-  const known = findNeighbour(host, hop, dev);
+  if (isTunnel(link)) checkTunnel(notes, host, link, hop);
+  checkNextHop(notes, host, link, hop);
+  return mtu;
+}
+
+function checkNextHop(notes: Notes, host: Namespace, link: Link, hop: Address): void {
+  const known = findNeighbour(host, hop, link);
   const subject = `next hop ${formatAddress(hop)}`;
-  if (known === undefined) notes.ok(subject, tunnel ? "by the tunnel" : "not asked for yet");
+  if (known === undefined) notes.ok(subject, isTunnel(link) ? "by the tunnel" : "not asked for yet");
   else if (known.state === "FAILED") {
     notes.wrong(subject, "FAILED: it does not answer", {
       expected: "a MAC",
@@ -50,5 +54,4 @@ export function checkEgress(
     });
   } else if (isUnanswered(known)) notes.unknown(subject, `${known.state}: being asked`);
   else notes.ok(subject, neighbourWords(known));
-  return mtu;
 }

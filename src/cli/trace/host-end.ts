@@ -5,9 +5,11 @@ import { gatewayAnswers } from "../../datapath/gateway.ts";
 import type { Namespace } from "../../datapath/netns.ts";
 import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
+import { lookupForward } from "../../datapath/rtnetlink/route.ts";
 import { readSysctl } from "../../datapath/sysctl.ts";
 import { word } from "../../shell.ts";
 import type { Notes } from "./fact.ts";
+import { decide } from "./fib.ts";
 import { hostEndUp, neighbourOnHost, pinGateway, setting, WIRE_ANEW } from "./mend.ts";
 import { wantedMtu } from "./mtu.ts";
 import { findNeighbour, isUnanswered, neighbourWords } from "./neighbours.ts";
@@ -78,10 +80,15 @@ export function checkGatewayAnswer(notes: Notes, host: Namespace, station: Stati
       mend: setting(`net/ipv4/conf/${hostEnd.name}/proxy_arp`, 1),
     });
   } else if (!verdict.answers) {
-    notes.wrong(subject, `mute: ${verdict.reason}`, {
+    const asked = { to: GATEWAY[4], from: address, iif: hostEnd.name };
+    const decision = decide(host, lookupForward(asked.to, asked.from, hostEnd), asked);
+    // A rule that refuses this pod refuses all it sends: a pinned neighbour would not help.
+    const rule = decision.kind === "refused" && decision.by?.kind === "rule" ? decision.by : undefined;
+    const mend = rule?.remove ?? (inside && pinGateway(inside, address));
+    notes.wrong(subject, `mute: ${rule?.words ?? verdict.reason}`, {
       expected: "answered by proxy ARP, or pinned in the sandbox",
       why: "the kernel answers only for what it routes out of another interface",
-      ...(inside ? { mend: pinGateway(inside, address) } : {}),
+      ...(mend ? { mend } : {}),
     });
   } else {
     notes.ok(subject, "answered by proxy ARP");

@@ -1,11 +1,12 @@
 // A packet crosses the host, begins there, or ends there.
 import { formatAddress } from "../../address.ts";
 import type { Namespace } from "../../datapath/netns.ts";
+import { ipCommand } from "../../datapath/rtnetlink/family.ts";
 import type { Device } from "../../datapath/rtnetlink/link.ts";
 import { lookupForward, lookupRoute } from "../../datapath/rtnetlink/route.ts";
 import { checkEgress } from "./egress.ts";
 import { Notes } from "./fact.ts";
-import { type Decision, decide, routeWords } from "./fib.ts";
+import { type Decision, decide } from "./fib.ts";
 import { checkFirewall } from "./firewall/check.ts";
 import type { Translation } from "./firewall/evaluate.ts";
 import type { Flow } from "./flow.ts";
@@ -53,7 +54,7 @@ export function cross({ host, flow, from, to }: Crossing): Crossed {
   // Without a way out the host has no address to send from.
   const source = flow.from.value === 0n ? undefined : flow.from;
   const question = iif ? lookupForward(flow.to, flow.from, iif) : lookupRoute(flow.to, source);
-  const decision = decide(host, question, flow.to);
+  const decision = decide(host, question, { ...flow, iif: iif?.name });
   if (iif) checkSource(notes, host, { flow, iif, decision, from });
   if (from.kind === "pod" && from.station.hostEnd) checkGatewayAnswer(notes, host, from.station);
   if (to.kind === "pod" && !flow.isReply) checkHostEnd(notes, to.station);
@@ -102,12 +103,11 @@ function checkRoute(notes: Notes, decision: Decision, { to }: Flow, target: Neig
     notes.ok(subject, decision.words);
     return;
   }
-  const ip = to.family === 6 ? "ip -6" : "ip";
   const by = decision.kind === "refused" ? decision.by : undefined;
   notes.wrong(subject, decision.words, {
     expected: target.kind === "host" ? "the host's own address" : "a way out",
-    why: by ? "the route discards what it matches" : "the host has no way there",
-    mend: by ? `${ip} route delete ${routeWords(by)}` : `${ip} route add default via <router>`,
+    why: by ? `the ${by.kind} discards what it matches` : "the host has no way there",
+    mend: by?.remove ?? `${ipCommand(to.family)} route add default via <router>`,
   });
 }
 
@@ -118,9 +118,11 @@ function checkRouteToPod(notes: Notes, subject: string, decision: Decision, stat
     notes.ok(subject, decision.words);
     return;
   }
+  const rule = decision.kind === "refused" && decision.by?.kind === "rule" ? decision.by : undefined;
   notes.wrong(subject, decision.words, {
     expected: `dev ${hostEnd.name}`,
     why: `only ${hostEnd.name} leads to ${place}`,
-    mend: routeToPod(address, hostEnd, decision.kind === "forward" ? decision.table : undefined),
+    mend:
+      rule?.remove ?? routeToPod(address, hostEnd, decision.kind === "forward" ? decision.table : undefined),
   });
 }

@@ -70,7 +70,7 @@ export function sourceCheck(namespace: Namespace, flow: Flow, iif: Device, decis
   if (decision.kind !== "refused" || flow.from.family === 6) return { mode, isRefused: false };
   if (decision.code === "EXDEV") return { mode, isRefused: true };
   if (decision.code !== "EINVAL" || decision.by || mode === "off") return { mode, isRefused: false };
-  const back = decide(namespace, lookupRoute(flow.from), flow.from);
+  const back = decide(namespace, lookupRoute(flow.from), { to: flow.from });
   const isElsewhere = back.kind !== "forward" || back.dev.index !== iif.index;
   return { mode, isRefused: mode === "strict" ? isElsewhere : back.kind !== "forward" };
 }

@@ -83,7 +83,7 @@ function checkMissing(notes: Notes, inside: Inside, address: Address): void {
 function checkWayOut(notes: Notes, inside: Inside, { from, to }: Flow): void {
   const gateway = GATEWAY[from.family];
   const subject = `route to ${formatAddress(to)}`;
-  const decision = decide(inside.namespace, lookupRoute(to, from), to);
+  const decision = decide(inside.namespace, lookupRoute(to, from), { to, from });
   const isOurs =
     decision.kind === "forward" &&
     decision.dev.index === inside.end.index &&
@@ -93,10 +93,10 @@ function checkWayOut(notes: Notes, inside: Inside, { from, to }: Flow): void {
     notes.ok(subject, decision.words);
     return;
   }
-  const remedy =
-    decision.kind === "refused" && decision.by === undefined
-      ? wayOut(inside, from)
-      : [...wayOut(inside, from).slice(0, -1), ownRoute(inside, to)];
+  const by = decision.kind === "refused" ? decision.by : undefined;
+  const isNone = decision.kind === "refused" && by === undefined;
+  const ownWay = [...wayOut(inside, from).slice(0, -1), ownRoute(inside, to)];
+  const remedy = by?.kind === "rule" ? [by.remove] : isNone ? wayOut(inside, from) : ownWay;
   notes.wrong(subject, decision.words, {
     expected: `via ${formatAddress(gateway)} dev ${inside.end.name}`,
     why: "everything leaves through the gateway, and the host routes it from there",
@@ -139,7 +139,7 @@ function checkGateway(notes: Notes, inside: Inside, { family }: Address): void {
 function checkDelivery(notes: Notes, inside: Inside, flow: Flow): void {
   const { from, to } = flow;
   const { end, namespace } = inside;
-  const decision = decide(namespace, lookupForward(to, from, end), to);
+  const decision = decide(namespace, lookupForward(to, from, end), { to, from, iif: end.name });
   const subject = `from ${formatAddress(from)}`;
   if (decision.kind === "local") {
     notes.ok(subject, "taken in");

@@ -94,7 +94,7 @@ function flowOf({ from, to, protocol, port }: Question, family: Family, host: Na
 
 /** With which of its addresses the host talks to the other; the unspecified one where it has no way to. */
 function ownAddress(host: Namespace, family: Family, other: Address | undefined): Address {
-  const decision = other && decide(host, lookupRoute(other), other);
+  const decision = other && decide(host, lookupRoute(other), { to: other });
   const source = decision?.kind === "forward" ? decision.source : undefined;
   return source ?? everywhere(family).address;
 }

@@ -7,6 +7,9 @@ import { type Evidence, evaluate, type Translation } from "./evaluate.ts";
 import type { Packet } from "./match.ts";
 import { readRuleset, ruleText } from "./ruleset.ts";
 
+/** Translations after which the packet is for somebody else than TO. */
+const REDIRECTING = ["dnat", "redirect"];
+
 /** Where the firewall is: on the host, or behind the `path` of a sandbox. */
 interface Site {
   readonly namespace: Namespace;
@@ -31,6 +34,9 @@ export function checkFirewall(
   const { verdict, by, translation } = outcome;
   if (outcome.asked === 0) {
     if (path === undefined) notes.ok("firewall", "no rules");
+  } else if (translation && REDIRECTING.includes(translation.kind) && verdict !== "drop") {
+    const whither = "trace the address that it is given";
+    notes.unknown("firewall", `goes elsewhere by ${describe(namespace, translation.evidence)}; ${whither}`);
   } else if (by === undefined) {
     notes.ok("firewall", translation ? `accepts, ${translation.kind}` : "accepts");
   } else if (verdict === "unknown") {
@@ -46,14 +52,14 @@ export function checkFirewall(
 }
 
 function describe(namespace: Namespace, by: Evidence): string {
-  const { family, table, name, isLegacy } = by.chain;
-  const where = `${isLegacy ? "iptables" : family} ${table} ${name}`;
+  const { family, table, name, tool } = by.chain;
+  const where = `${tool ?? family} ${table} ${name}`;
   return by.kind === "policy" ? `policy of ${where}` : `${where}: ${ruleText(namespace, by.rule)}`;
 }
 
 function mendOf(by: Evidence, packet: Packet): string {
-  const { family, table, name, isLegacy } = by.chain;
-  if (isLegacy) return legacyMend(by, packet);
+  const { family, table, name, tool } = by.chain;
+  if (tool !== undefined) return iptablesMend(tool, by, packet);
   const chain = [family, table, name].map(word).join(" ");
   if (by.kind === "rule") return `nft delete rule ${chain} handle ${by.rule.handle}`;
   const pods = podEnds(packet).map(
@@ -62,9 +68,8 @@ function mendOf(by: Evidence, packet: Packet): string {
   return `nft ${word(pods.join("; "))}`;
 }
 
-function legacyMend(by: Evidence, packet: Packet): string {
-  const { family, table, name } = by.chain;
-  const tool = family === "ip6" ? "ip6tables-legacy" : "iptables-legacy";
+function iptablesMend(tool: string, by: Evidence, packet: Packet): string {
+  const { table, name } = by.chain;
   if (by.kind === "rule") {
     const [first] = by.rule.expr;
     return `${tool} -t ${table} ${String(first?.text).replace(/^-A/, "-D")}`;

@@ -30,6 +30,13 @@ interface Ends {
   translation?: Translation;
 }
 
+/** What is followed through which rules, and how many jumps deep. */
+interface Walk {
+  readonly ruleset: Ruleset;
+  readonly packet: Packet;
+  readonly depth: number;
+}
+
 const TRANSLATIONS = ["masquerade", "snat", "dnat", "redirect"];
 /** Statements that let the packet go on to the next rule. */
 const HARMLESS = ["counter", "log", "comment", "mangle", "notrack", "text"];
@@ -44,7 +51,7 @@ export function evaluate(ruleset: Ruleset, hooks: readonly string[], packet: Pac
   let translation: Translation | undefined;
   const asked = baseChains(ruleset, hooks, packet);
   for (const chain of asked) {
-    const ends = follow(chain, ruleset, packet, 0);
+    const ends = follow(chain, { ruleset, packet, depth: 0 });
     if (ends.through) {
       const policy = chain.policy === "drop" ? "drop" : "accept";
       ends[policy] ??= { kind: "policy", chain };
@@ -70,11 +77,11 @@ function baseChains({ chains }: Ruleset, hooks: readonly string[], { from, isRep
   );
 }
 
-function follow(chain: Chain, ruleset: Ruleset, packet: Packet, depth: number): Ends {
+function follow(chain: Chain, walk: Walk): Ends {
   const ends: Ends = {};
   for (const rule of chain.rules) {
     const evidence: Evidence = { kind: "rule", rule, chain };
-    const { matched, effect } = applied(rule, chain, ruleset, packet, depth);
+    const { matched, effect } = applied(rule, chain, walk);
     if (matched === false || effect === undefined) continue;
     if (matched === undefined || effect.doubt) ends.doubt ??= effect.doubt ?? evidence;
     if (effect.accept) ends.accept ??= effect.accept;
@@ -91,24 +98,18 @@ function follow(chain: Chain, ruleset: Ruleset, packet: Packet, depth: number): 
 type Effect = Ends & { readonly isReturn?: boolean };
 
 /** Expressions and statements from left to right; a rule without a verdict has no effect. */
-function applied(
-  rule: Rule,
-  chain: Chain,
-  ruleset: Ruleset,
-  packet: Packet,
-  depth: number,
-): { matched: Maybe; effect: Effect | undefined } {
+function applied(rule: Rule, chain: Chain, walk: Walk): { matched: Maybe; effect: Effect | undefined } {
   const evidence: Evidence = { kind: "rule", rule, chain };
   let matched: Maybe = true;
   for (const expression of rule.expr) {
     const [[key, value] = ["", undefined]] = Object.entries(expression);
     if (HARMLESS.includes(key)) continue;
-    const statement = statementOf(key, value, evidence, ruleset, packet, depth);
+    const statement = statementOf(key, value, evidence, walk);
     if (statement) return { matched, effect: statement === "none" ? undefined : statement };
-    const answer = answerOf(key, value, rule, ruleset, packet);
+    const answer = answerOf(key, value, rule, walk);
     if (answer === false) return { matched: false, effect: undefined };
     if (answer === undefined) matched = undefined;
-    const mapped = key === "vmap" ? mapOf(value, evidence, ruleset, packet, depth) : undefined;
+    const mapped = key === "vmap" ? mapOf(value, evidence, walk) : undefined;
     if (mapped) return { matched, effect: mapped };
   }
   return { matched, effect: undefined };
@@ -119,14 +120,12 @@ function statementOf(
   key: string,
   value: unknown,
   evidence: Evidence,
-  ruleset: Ruleset,
-  packet: Packet,
-  depth: number,
+  walk: Walk,
 ): Effect | "none" | undefined {
   if (key === "accept") return { accept: evidence };
   if (key === "drop" || key === "reject") return { drop: evidence };
   if (key === "return") return { isReturn: true };
-  if (key === "jump" || key === "goto") return jump(key, value, evidence, ruleset, packet, depth);
+  if (key === "jump" || key === "goto") return jump(key, value, evidence, walk);
   if (TRANSLATIONS.includes(key)) return { accept: evidence, translation: { kind: key, evidence } };
   if (key === "queue" || key === "tproxy") return { accept: evidence, drop: evidence, doubt: evidence };
   return key === "xt" ? target(value, evidence) : undefined;
@@ -143,46 +142,34 @@ function target(value: unknown, evidence: Evidence): Effect | "none" | undefined
   return { accept: evidence, drop: evidence, through: true, doubt: evidence };
 }
 
-function jump(
-  key: "jump" | "goto",
-  value: unknown,
-  evidence: Evidence,
-  ruleset: Ruleset,
-  packet: Packet,
-  depth: number,
-): Effect {
+function jump(key: "jump" | "goto", value: unknown, evidence: Evidence, walk: Walk): Effect {
   const { family, table } = evidence.chain;
   const { target } = value as { target?: string };
-  const chain = ruleset.chains.find(
+  const chain = walk.ruleset.chains.find(
     (chain) =>
       chain.family === family &&
       chain.table === table &&
       chain.name === target &&
-      chain.isLegacy === evidence.chain.isLegacy,
+      chain.tool === evidence.chain.tool,
   );
-  if (chain === undefined || depth >= DEEPEST) return { accept: evidence, drop: evidence, doubt: evidence };
-  const ends = follow(chain, ruleset, packet, depth + 1);
+  if (chain === undefined || walk.depth >= DEEPEST)
+    return { accept: evidence, drop: evidence, doubt: evidence };
+  const ends = follow(chain, { ...walk, depth: walk.depth + 1 });
   return key === "goto" && ends.through ? { ...ends, isReturn: true } : ends;
 }
 
 /** `ct state vmap { established : accept, … }`: the element's own verdict, or on to the next rule. */
-function mapOf(
-  value: unknown,
-  evidence: Evidence,
-  ruleset: Ruleset,
-  packet: Packet,
-  depth: number,
-): Effect | undefined {
+function mapOf(value: unknown, evidence: Evidence, walk: Walk): Effect | undefined {
   const { key, data } = value as { key?: unknown; data?: { set?: unknown } | string };
   const pairs =
     typeof data === "object" && Array.isArray(data.set) ? (data.set as [unknown, Expression][]) : undefined;
   if (pairs === undefined) return { accept: evidence, drop: evidence, through: true, doubt: evidence };
   for (const [element, statement] of pairs) {
-    const answer = matches({ op: "==", left: key, right: element }, packet, () => []);
+    const answer = matches({ op: "==", left: key, right: element }, walk.packet, () => []);
     if (answer === undefined) return { accept: evidence, drop: evidence, through: true, doubt: evidence };
     const [[name, inner] = ["", undefined]] = Object.entries(statement);
     if (!answer) continue;
-    const effect = statementOf(name, inner, evidence, ruleset, packet, depth);
+    const effect = statementOf(name, inner, evidence, walk);
     return effect === "none" ? undefined : effect;
   }
   return undefined;
@@ -192,8 +179,7 @@ function answerOf(
   key: string,
   value: unknown,
   { family, table }: Rule,
-  { sets }: Ruleset,
-  packet: Packet,
+  { ruleset: { sets }, packet }: Walk,
 ): Maybe {
   if (key === "vmap") return true;
   if (key === "match") {

@@ -1,6 +1,6 @@
 // The firewall's rules as `nft --json list ruleset` prints them (libnftables-json(5)), read once for each namespace.
 import type { Namespace } from "../../../datapath/netns.ts";
-import { readLegacy } from "./legacy.ts";
+import { readIptables } from "./iptables.ts";
 
 /** An expression or statement: one key says what it is. Only what `evaluate` knows is looked into. */
 export type Expression = Readonly<Record<string, unknown>>;
@@ -23,8 +23,8 @@ export interface Chain {
   readonly prio?: number;
   readonly policy?: string;
   readonly rules: readonly Rule[];
-  /** Made by iptables-legacy, whose tables nft does not show. */
-  readonly isLegacy?: boolean;
+  /** The command of iptables that has this chain, where it was not read with nft. */
+  readonly tool?: string;
 }
 
 export interface Ruleset {
@@ -79,10 +79,17 @@ function readAnew(namespace: Namespace): Reading {
   if (exitCode === 127) return { kind: "unreadable", reason: "nft is not installed" };
   if (exitCode !== 0)
     return { kind: "unreadable", reason: stderr.split("\n")[0] || "nft failed, or did not end" };
-  const legacy = readLegacy(namespace);
-  if (typeof legacy === "string") return { kind: "unreadable", reason: legacy };
   const { chains, sets } = parseRuleset(stdout);
-  return { kind: "read", ruleset: { chains: [...chains, ...legacy], sets } };
+  const saved = readIptables(namespace, chains);
+  if (typeof saved === "string") return { kind: "unreadable", reason: saved };
+  const known = new Set(saved.filter(({ tool }) => tool?.endsWith("-nft")).map(tableOf));
+  const others = chains.filter((chain) => !known.has(tableOf(chain)));
+  return { kind: "read", ruleset: { chains: [...others, ...saved], sets } };
+}
+
+/** A table by its family and name. */
+export function tableOf({ family, table }: Pick<Chain, "family" | "table">): string {
+  return `${family} ${table}`;
 }
 
 export function parseRuleset(json: string): Ruleset {

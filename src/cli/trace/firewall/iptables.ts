@@ -1,29 +1,43 @@
-// The rules of iptables-legacy, which nft does not show, as `iptables-legacy-save` prints them; turned into nft's words,
-// so that one evaluation serves both. What is not understood becomes an expression that nobody can decide.
+// The rules of iptables, as `iptables-save` prints them: those of iptables-legacy, which nft does not show, and those of
+// iptables-nft, of which nft tells no more than the names of modules. Turned into nft's words, so that one evaluation
+// serves all. What is not understood becomes an expression that nobody can decide.
 import { readFileSync } from "node:fs";
 import { formatAddress, type Prefix, parseAddress, parsePrefix, width } from "../../../address.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
-import { type Chain, type Expression, type Rule, runInside } from "./ruleset.ts";
+import { type Chain, type Expression, type Rule, runInside, tableOf } from "./ruleset.ts";
 
 const TOOLS = { ip: ["ip_tables_names", "iptables"], ip6: ["ip6_tables_names", "ip6tables"] } as const;
 /** include/uapi/linux/netfilter_ipv4.h, NF_IP_PRI_*. */
 const PRIORITIES: Readonly<Record<string, number>> = { raw: -300, mangle: -150, filter: 0, security: 50 };
 const HARMLESS_TARGETS = ["LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "CT", "NOTRACK"];
 
-/** Both families' chains; none where no such table is there. A text is why they could not be read. */
-export function readLegacy(namespace: Namespace): Chain[] | string {
+/** Chains that are better read so than with nft, given what nft told. A text is why they could not be read. */
+export function readIptables(namespace: Namespace, told: readonly Chain[]): Chain[] | string {
   const chains: Chain[] = [];
   for (const family of ["ip", "ip6"] as const) {
     const [names, tool] = TOOLS[family];
-    if (!hasTables(namespace, names)) continue;
-    const commands = [`${tool}-legacy-save`, `${tool}-save`];
-    const saved = commands
-      .map((command) => runInside(namespace, [command]))
-      .find(({ exitCode }) => exitCode === 0);
-    if (saved === undefined) return `${tool} has rules, and neither ${commands.join(" nor ")} can be run`;
-    chains.push(...parseSaved(saved.stdout, family));
+    if (hasTables(namespace, names)) {
+      // Where there is no other, it has no suffix.
+      const read = save(namespace, family, `${tool}-legacy`) ?? save(namespace, family, tool);
+      if (read === undefined)
+        return `${tool} has rules, and neither ${tool}-legacy-save nor ${tool}-save can be run`;
+      chains.push(...read);
+    }
+    const vague = new Set(told.filter((chain) => chain.family === family && isVague(chain)).map(tableOf));
+    if (vague.size === 0) continue;
+    const read = save(namespace, family, `${tool}-nft`) ?? [];
+    chains.push(...read.filter((chain) => vague.has(tableOf(chain))));
   }
   return chains;
+}
+
+function isVague({ rules }: Chain): boolean {
+  return rules.some(({ expr }) => expr.some((expression) => "xt" in expression));
+}
+
+function save(namespace: Namespace, family: "ip" | "ip6", tool: string): Chain[] | undefined {
+  const { exitCode, stdout } = runInside(namespace, [`${tool}-save`]);
+  return exitCode === 0 ? parseSaved(stdout, family, tool) : undefined;
 }
 
 /** The kernel lists the tables that are in use; /proc/net would be the main thread's namespace. */
@@ -35,14 +49,15 @@ function hasTables(namespace: Namespace, names: string): boolean {
   }
 }
 
-export function parseSaved(text: string, family: "ip" | "ip6"): Chain[] {
+/** `tool` is the command that would change these rules. */
+export function parseSaved(text: string, family: "ip" | "ip6", tool: string): Chain[] {
   const chains = new Map<string, Chain & { rules: Rule[] }>();
   let table = "";
   for (const [at, line] of text.split("\n").entries()) {
     if (line.startsWith("*")) table = line.slice(1);
     if (line.startsWith(":")) {
       const [name = "", policy = ""] = line.slice(1).split(" ");
-      chains.set(`${table} ${name}`, { ...chainOf(family, table, name, policy), rules: [] });
+      chains.set(`${table} ${name}`, { ...chainOf({ family, table, name, tool }, policy), rules: [] });
     }
     if (!line.startsWith("-A ")) continue;
     const [, chain = "", ...words] = line.match(/"(?:\\.|[^"])*"|\S+/g) ?? [];
@@ -52,12 +67,20 @@ export function parseSaved(text: string, family: "ip" | "ip6"): Chain[] {
   return [...chains.values()];
 }
 
-function chainOf(family: string, table: string, name: string, policy: string): Omit<Chain, "rules"> {
-  const common = { family, table, name, isLegacy: true };
-  if (policy === "-") return common;
-  const type = table === "nat" ? "nat" : "filter";
-  const prio = table === "nat" ? (name === "PREROUTING" ? -100 : 100) : (PRIORITIES[table] ?? 0);
-  return { ...common, hook: name.toLowerCase(), type, prio, policy: policy.toLowerCase() };
+type Named = Pick<Chain, "family" | "table" | "name" | "tool">;
+
+/** Chains of one's own have no policy, and no hook. */
+function chainOf(named: Named, policy: string): Omit<Chain, "rules"> {
+  if (policy === "-") return named;
+  const isNat = named.table === "nat";
+  const prio = isNat ? (named.name === "PREROUTING" ? -100 : 100) : (PRIORITIES[named.table] ?? 0);
+  return {
+    ...named,
+    hook: named.name.toLowerCase(),
+    type: isNat ? "nat" : "filter",
+    prio,
+    policy: policy.toLowerCase(),
+  };
 }
 
 /** The text stands first, where `ruleText` finds it. */
@@ -88,7 +111,7 @@ function expressionOf(option: string, value: string, op: string): Expression[] {
   switch (option) {
     case "-s":
     case "-d":
-      return match(payload("ip", option === "-s" ? "saddr" : "daddr", value), prefix(value));
+      return match(payload(option === "-s" ? "saddr" : "daddr", value), prefix(value));
     case "-i":
     case "-o":
       return match({ meta: { key: option === "-i" ? "iifname" : "oifname" } }, value.replace(/\+$/, "*"));
@@ -111,7 +134,7 @@ function expressionOf(option: string, value: string, op: string): Expression[] {
   }
 }
 
-function payload(_: string, field: string, value: string): Expression {
+function payload(field: string, value: string): Expression {
   return { payload: { protocol: value.includes(":") ? "ip6" : "ip", field } };
 }
 
