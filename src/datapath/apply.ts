@@ -49,9 +49,9 @@ export function apply(steps: readonly Step[], sides: Sides): Step[] {
     if (step.kind === "veth") {
       devices.learn(step, addCable(step, sides, undo));
     } else if (step.kind === "sysctl") {
-      set(step, sides);
+      setSysctl(step, sides);
     } else if (step.kind === "gateway") {
-      answer(step, sides, devices);
+      answerGateway(step, sides, devices.get("host", step.hostEnd), devices.get(step.on, step.dev));
     } else {
       skipped.push(...send([step, ...(more as MessageStep[])], sides[step.on], devices));
     }
@@ -173,7 +173,8 @@ function routedElsewhere(step: StepOf<"route">, error: NetlinkError, namespace: 
   return new Refusal(error.request, error.code, reason, { cause: error });
 }
 
-function set(step: StepOf<"sysctl">, sides: Sides): void {
+/** Throws a SysctlError; that the kernel lacks what is optional is none. */
+export function setSysctl(step: StepOf<"sysctl">, sides: Sides): void {
   try {
     writeSysctl(sides[step.on], step.key, step.value);
   } catch (error) {
@@ -181,8 +182,8 @@ function set(step: StepOf<"sysctl">, sides: Sides): void {
   }
 }
 
-function answer(step: StepOf<"gateway">, sides: Sides, devices: Devices): void {
-  const hostEnd = devices.get("host", step.hostEnd);
+/** Sees to it that the sandbox has a MAC for its gateway. Throws a NetlinkError where it may not, or cannot, be pinned. */
+export function answerGateway(step: StepOf<"gateway">, sides: Sides, hostEnd: Device, dev: Device): void {
   const verdict = settled(
     () => gatewayAnswers(step, hostEnd, sides.host),
     ({ answers }) => answers && isOwn(step.from, sides.sandbox),
@@ -195,7 +196,7 @@ function answer(step: StepOf<"gateway">, sides: Sides, devices: Devices): void {
       "EHOSTUNREACH",
       verdict.reason,
     );
-  sides.sandbox.netlink.execute(requestOf(pinned(step), devices.get("sandbox", step.dev)));
+  sides.sandbox.netlink.execute(requestOf(pinned(step), dev));
 }
 
 /**

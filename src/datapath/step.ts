@@ -120,7 +120,7 @@ function bareCommand(step: Step, sandboxPath: string): string {
   }
 }
 
-/** An interface's name may be anything but white space, slashes and colons: to a shell, anything at all. */
-function inShell<T extends { readonly name: string }>(named: T): T {
+/** For the text of a command: an interface's name may be anything but white space, slashes and colons: to a shell, anything at all. */
+export function inShell<T extends { readonly name: string }>(named: T): T {
   return { ...named, name: word(named.name) };
 }

@@ -11,19 +11,28 @@ import type { Sides } from "./apply.ts";
 import { gatewayAnswers } from "./gateway.ts";
 import { linkName } from "./host.ts";
 import type { Request } from "./netlink/message.ts";
-import { addAddress, decodeAddress, type InterfaceAddress, listAddresses } from "./rtnetlink/address.ts";
-import { type Device, decodeLink, getLink, type Link } from "./rtnetlink/link.ts";
+import {
+  addAddress,
+  decodeAddress,
+  deleteAddress,
+  type InterfaceAddress,
+  listAddresses,
+} from "./rtnetlink/address.ts";
+import { type Device, decodeLink, getLink, type Link, setLink } from "./rtnetlink/link.ts";
 import { decodeNeighbour, getNeighbour } from "./rtnetlink/neighbour.ts";
 import {
+  addRoute,
   decodeRoute,
   listRoutes,
   matchRoute,
   type Route,
   RT_TABLE_MAIN,
+  RTN_LOCAL,
   RTN_UNICAST,
   RTPROT_BOOT,
+  routeType,
 } from "./rtnetlink/route.ts";
-import { commandOf, onSide, pinned, type Side, type Step, type StepOf } from "./step.ts";
+import { commandOf, inShell, onSide, pinned, type Side, type Step, type StepOf } from "./step.ts";
 import { readSysctl } from "./sysctl.ts";
 
 /** One thing that is not as the wiring has it. */
@@ -33,16 +42,27 @@ export interface Difference {
   readonly subject: string;
   readonly is: string;
   readonly should: string;
-  /** The command that restores it, to be typed on the host as root. */
+  /** The command that restores it, to be typed on the host as root; where none does, what a person has to see to. */
   readonly restore: string;
+  /** Absent where the step's own request restores it, as ADD sends it. */
+  readonly remedy?: Remedy;
 }
 
-/** What a check found; without `restore` the step's own command is the remedy. */
+/** What restores a difference that the step's own request would not. Without requests only a person can. */
+export interface Remedy {
+  readonly on: Side;
+  /** In this order. Their commands, joined, are `restore`. */
+  readonly requests: readonly Request[];
+}
+
+/** What a check found; without a remedy the step's own command is the one. */
 interface Seen {
   readonly subject: string;
   readonly is: string;
   readonly should: string;
-  readonly restore?: string;
+  readonly remedy?: Remedy;
+  /** Said in the place of a command. */
+  readonly advice?: string;
 }
 
 /** All differences at once, in the wiring's order; none means that the wiring is complete. */
@@ -50,12 +70,18 @@ export function verify(steps: readonly Step[], sides: Sides): Difference[] {
   const view = new View(sides);
   return steps.flatMap((step) => {
     const check = CHECKS[step.kind] as (step: Step, view: View) => Seen[];
-    return check(step, view).map(({ restore, ...seen }) => ({
+    return check(step, view).map(({ advice, ...seen }) => ({
       step,
       ...seen,
-      restore: restore ? onSide(step.on, sides.sandbox.path, restore) : commandOf(step, sides.sandbox.path),
+      ...(advice === undefined ? {} : { remedy: { on: step.on, requests: [] } }),
+      restore: advice ?? restoring(step, seen.remedy, sides.sandbox.path),
     }));
   });
+}
+
+function restoring(step: Step, remedy: Remedy | undefined, sandboxPath: string): string {
+  if (remedy === undefined) return commandOf(step, sandboxPath);
+  return onSide(remedy.on, sandboxPath, remedy.requests.map(({ command }) => command).join(" && "));
 }
 
 const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => Seen[] } = {
@@ -65,8 +91,8 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     // Each names the other's number: one number alone may be right by chance, in another namespace.
     const joined = host?.peerIndex === sandbox?.index && sandbox?.peerIndex === host?.index;
     return [
-      ...end(`host end ${hostEnd.name}`, host, hostEnd),
-      ...end(`sandbox end ${sandboxEnd.name}`, sandbox, sandboxEnd, "sandbox", view),
+      ...end(`host end ${hostEnd.name}`, host, hostEnd, "host"),
+      ...end(`sandbox end ${sandboxEnd.name}`, sandbox, sandboxEnd, "sandbox"),
       ...(host && sandbox && !joined
         ? [
             {
@@ -96,11 +122,12 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     const held = view.addresses(on, address).filter(({ index }) => index === view.link(on, dev)?.index);
     const exact = held.find(({ prefix }) => samePrefix(prefix, hostPrefix(address)));
     if (exact?.tentative)
-      return [{ subject, is: "tentative", should: "usable", restore: exchanged(exact, dev) }];
+      return [{ subject, is: "tentative", should: "usable", remedy: exchanged(on, exact, dev) }];
     if (exact) return [];
     const other = held.find(({ prefix }) => sameAddress(prefix.address, address));
     if (other === undefined) return [{ subject, is: "missing", should: "present" }];
-    return [{ subject, is: formatPrefix(other.prefix), should: "present", restore: exchanged(other, dev) }];
+    const should = formatPrefix(hostPrefix(address));
+    return [{ subject, is: formatPrefix(other.prefix), should, remedy: exchanged(on, other, dev) }];
   },
 
   route(step, view) {
@@ -110,12 +137,17 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     const should = `${via ? `via ${formatAddress(via)} ` : ""}dev ${dev}${mark(protocol ?? 0)}`;
     const present = view.routes(on, dst.address, dst.length);
     if (present.some((route) => isRoute(step, route, view))) return [];
-    if (ifAbsent && present.length > 0) return [];
+    if (ifAbsent && present.some(({ type }) => type === RTN_UNICAST)) return [];
     const [other] = present;
     if (other === undefined) return [{ subject, is: "missing", should }];
+    if (other.type === RTN_LOCAL) {
+      const advice = `# take ${formatAddress(dst.address)} from the host's interface, or delete the pod`;
+      return [{ subject, is: "the host's own address", should, advice }];
+    }
     // Another's route is in the way: adding ours would be refused.
-    const restore = commandOf({ ...step, on: "host" }, "").replace(" route add ", " route replace ");
-    return [{ subject, is: view.describe(on, other) + mark(other.protocol), should, restore }];
+    const device = inShell({ name: dev, index: view.link(on, dev)?.index ?? 0 });
+    const remedy = { on, requests: [addRoute({ ...step, dev: device, replace: true })] };
+    return [{ subject, is: view.describe(on, other) + mark(other.protocol), should, remedy }];
   },
 
   neighbour({ on, dev, address, mac }, view) {
@@ -163,12 +195,12 @@ class View {
     });
   }
 
-  /** Routes of the main table to exactly this destination. */
+  /** Routes to exactly this destination: of the main table, or that by which it is the namespace's own address. */
   routes(on: Side, address: Address, length: number): Route[] {
     // A host has as many routes as pods: there the FIB is asked for the one. A sandbox has a handful.
     const routes = on === "host" ? this.#matching(address) : this.#routes(on, address);
     return routes.filter(({ dst, table, type }) => {
-      return samePrefix(dst, { address, length }) && table === RT_TABLE_MAIN && type === RTN_UNICAST;
+      return samePrefix(dst, { address, length }) && (table === RT_TABLE_MAIN || type === RTN_LOCAL);
     });
   }
 
@@ -177,16 +209,21 @@ class View {
     return this.#once(`${on} ${request.command}`, () => this.#find(on, request, ["ENOENT"], decodeNeighbour));
   }
 
-  describe(on: Side, { via, oif }: Route): string {
+  describe(on: Side, { via, oif, type }: Route): string {
+    if (type !== RTN_UNICAST) return routeType(type);
     return `${via ? `via ${formatAddress(via)} ` : ""}dev ${oif === undefined ? "none" : linkName(this.sides[on], oif)}`;
   }
 
   #matching(address: Address): Route[] {
-    const nowhere = ["ENETUNREACH", "EHOSTUNREACH", "EINVAL", "EACCES"];
-    const route = this.#once(`match ${formatAddress(address)}`, () =>
-      this.#find("host", matchRoute(address), nowhere, decodeRoute),
-    );
-    return route ? [route] : [];
+    return this.#once(`match ${formatAddress(address)}`, () => {
+      const [outcome] = this.sides.host.netlink.exchange([matchRoute(address)]);
+      const { error, messages = [] } = outcome ?? {};
+      if (error === undefined) return messages.map(decodeRoute);
+      if (error.code === "ENETUNREACH") return [];
+      // A route that discards what it matches is not named by the FIB: it is looked for among all.
+      if (DISCARDED.includes(error.code)) return this.#routes("host", address);
+      throw error;
+    });
   }
 
   #routes(on: Side, { family }: Address): Route[] {
@@ -209,11 +246,14 @@ class View {
   }
 }
 
+/** What the FIB says of unreachable, blackhole and prohibit. */
+const DISCARDED = ["EHOSTUNREACH", "EINVAL", "EACCES"];
+
 /** IPv6 has an address once, whatever its length; IPv4 drops all routes with an interface's last address. */
-function exchanged({ prefix }: InterfaceAddress, dev: string): string {
-  const add = addAddress(hostPrefix(prefix.address), { name: dev, index: 0 }).command;
-  const remove = `ip address delete ${formatPrefix(prefix)} dev ${dev}`;
-  return prefix.address.family === 6 ? `${remove} && ${add}` : `${add} && ${remove}`;
+function exchanged(on: Side, { prefix, index }: InterfaceAddress, name: string): Remedy {
+  const dev = inShell({ name, index });
+  const [add, remove] = [addAddress(hostPrefix(prefix.address), dev), deleteAddress(prefix, dev)];
+  return { on, requests: prefix.address.family === 6 ? [remove, add] : [add, remove] };
 }
 
 function isRoute(step: StepOf<"route">, route: Route, view: View): boolean {
@@ -221,30 +261,33 @@ function isRoute(step: StepOf<"route">, route: Route, view: View): boolean {
     ? route.via !== undefined && sameAddress(route.via, step.via)
     : route.via === undefined;
   const ours = step.protocol ?? RTPROT_BOOT;
+  if (route.type !== RTN_UNICAST) return false;
   return sameGateway && route.oif === view.link(step.on, step.dev)?.index && route.protocol === ours;
 }
 
-/** Both ends of a cable are compared alike; a sandbox end's remedy is typed in the sandbox. */
+/** Both ends of a cable are compared alike. One that is missing cannot be made by itself. */
 function end(
   subject: string,
   link: Link | undefined,
   should: { name: string; mac: string; mtu: number },
-  side: Side = "host",
-  view?: View,
+  on: Side,
 ): Seen[] {
   if (link === undefined) return [{ subject, is: "missing", should: `MAC ${should.mac}, MTU ${should.mtu}` }];
-  const inside = (command: string) => (view ? onSide(side, view.sides.sandbox.path, command) : command);
+  const remedy = (change: { mac?: string; mtu?: number }) => {
+    return { on, requests: [setLink(inShell({ name: should.name, index: link.index }), change)] };
+  };
   const seen: Seen[] = [];
   if (link.mac !== should.mac) {
-    const restore = inside(`ip link set ${should.name} address ${should.mac}`);
-    seen.push({ subject, is: `MAC ${link.mac}`, should: `MAC ${should.mac}`, restore });
+    const { mac } = should;
+    seen.push({ subject, is: `MAC ${link.mac}`, should: `MAC ${mac}`, remedy: remedy({ mac }) });
   }
   if (link.mtu !== should.mtu) {
-    const restore = inside(`ip link set ${should.name} mtu ${should.mtu}`);
-    seen.push({ subject, is: `MTU ${link.mtu}`, should: `MTU ${should.mtu}`, restore });
+    const { mtu } = should;
+    seen.push({ subject, is: `MTU ${link.mtu}`, should: `MTU ${mtu}`, remedy: remedy({ mtu }) });
   }
   return seen;
 }
+
 function where(on: Side): string {
   return on === "host" ? "on the host" : "in the sandbox";
 }

@@ -1,10 +1,12 @@
 // CHECK's reader: every breach is seen, nothing else is, and the printed command mends it.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { mend } from "../../src/datapath/mend.ts";
+import { setLink } from "../../src/datapath/rtnetlink/link.ts";
 import type { Step } from "../../src/datapath/step.ts";
 import { type Difference, verify } from "../../src/datapath/verify.ts";
 import { OpenSides, testEndpoint, wire } from "../helpers/endpoint.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
-import { difference, picture } from "../helpers/picture.ts";
+import { difference, picture, settle } from "../helpers/picture.ts";
 
 const endpoint = testEndpoint({ addresses: ["10.20.1.2", "fd00:20::2"] });
 const { hostEnd: H, sandboxMac: MAC } = endpoint;
@@ -139,6 +141,23 @@ const BREACHES: Breach[] = [
       came: [PINNED_SIX],
     },
   },
+  ...["blackhole", "unreachable", "prohibit"].flatMap((type): Breach[] => [
+    {
+      name: `a route that discards (${type}) in the place of the host's`,
+      commands: [`ip route replace ${type} 10.20.1.2`],
+      seen: [`route 10.20.1.2/32 ${ON_HOST}: ${type} proto 3 -> dev ${H} proto 32`],
+    },
+    {
+      name: `the same in IPv6 (${type})`,
+      commands: ["ip route delete fd00:20::2", `ip route add ${type} fd00:20::2`],
+      seen: [`route fd00:20::2/128 ${ON_HOST}: ${type} proto 3 -> dev ${H} proto 32`],
+    },
+  ]),
+  {
+    name: "a default route of the sandbox that discards",
+    commands: ["pod: ip route replace blackhole default"],
+    seen: [`route default ${INSIDE}: blackhole -> via 169.254.1.1 dev eth0`],
+  },
   {
     name: "lo of the sandbox down",
     commands: ["pod: ip link set lo down"],
@@ -205,12 +224,12 @@ const BREACHES: Breach[] = [
   {
     name: "the address with /24 instead",
     commands: ["pod: ip address delete 10.20.1.2/32 dev eth0", "pod: ip address add 10.20.1.2/24 dev eth0"],
-    seen: ["address 10.20.1.2/32 on eth0: 10.20.1.2/24 -> present", ...WAYS_OUT],
+    seen: ["address 10.20.1.2/32 on eth0: 10.20.1.2/24 -> 10.20.1.2/32", ...WAYS_OUT],
   },
   {
     name: "the address with /24 instead, the routes mended",
     commands: ["pod: ip address add 10.20.1.2/24 dev eth0", "pod: ip address delete 10.20.1.2/32 dev eth0"],
-    seen: ["address 10.20.1.2/32 on eth0: 10.20.1.2/24 -> present"],
+    seen: ["address 10.20.1.2/32 on eth0: 10.20.1.2/24 -> 10.20.1.2/32"],
   },
   {
     name: "the IPv6 address removed",
@@ -223,7 +242,7 @@ const BREACHES: Breach[] = [
       "pod: ip address delete fd00:20::2/128 dev eth0",
       "pod: ip address add fd00:20::2/64 dev eth0 nodad",
     ],
-    seen: ["address fd00:20::2/128 on eth0: fd00:20::2/64 -> present"],
+    seen: ["address fd00:20::2/128 on eth0: fd00:20::2/64 -> fd00:20::2/128"],
   },
   {
     name: "the IPv6 address in duplicate-address detection",
@@ -344,9 +363,55 @@ describe("a breach is seen, and only it, and the printed commands mend it", () =
     expect(differences()).toEqual([]);
     expect(difference(before, [...picture(host), ...picture(pod)])).toEqual(after);
   });
+
+  test.each(BREACHES)("$name: and so does mend()", ({ commands }) => {
+    const before = [...picture(host), ...picture(pod)];
+    for (const command of commands) run(command);
+    using sides = new OpenSides(host, pod);
+    const attempts = mend(verify(steps, sides), sides);
+    expect(attempts.filter(({ refusal }) => refusal !== undefined)).toEqual([]);
+    expect(verify(steps, sides)).toEqual([]);
+    settle(host);
+    // What the gateway lacks is not made: it is pinned.
+    const { gone, came } = difference(before, [...picture(host), ...picture(pod)]);
+    expect(gone.filter((line) => !/fe80|default via 192/.test(line))).toEqual([]);
+    expect(came.filter((line) => line !== PINNED_SIX && line !== PINNED_GATEWAY)).toEqual([]);
+  });
 });
 
 describe("what no command mends, or not each on its own", () => {
+  test("an address that the host has itself: a person has to see to it, and mend() leaves it", () => {
+    run("ip address add 10.20.1.2/32 dev uplink0");
+    const [found, ...others] = differences();
+    // The kernel takes no packet from outside that bears its own address: not even the question for the gateway.
+    expect(others.map(({ subject }) => subject)).toEqual(["gateway 169.254.1.1"]);
+    expect(described(found as Difference)).toBe(
+      `route 10.20.1.2/32 ${ON_HOST}: the host's own address -> dev ${H} proto 32`,
+    );
+    const before = picture(host);
+    using sides = new OpenSides(host, pod);
+    expect(mend([found as Difference], sides)).toMatchObject([
+      { refusal: "take 10.20.1.2 from the host's interface, or delete the pod" },
+    ]);
+    expect(picture(host)).toEqual(before);
+  });
+
+  test("what the kernel refuses is told, and the rest is mended", () => {
+    run("pod: ip link set eth0 mtu 1300");
+    run(`ip link set ${H} mtu 1300`);
+    const [first, second] = differences() as [Difference, Difference];
+    const impossible = {
+      on: "host",
+      requests: [setLink({ name: "eth9", index: 999 }, { mtu: 1500 })],
+    } as const;
+    using sides = new OpenSides(host, pod);
+    expect(mend([{ ...first, remedy: impossible }, second], sides)).toMatchObject([
+      { refusal: "Cannot ip link set eth9 mtu 1500: No such device" },
+      { difference: { subject: "sandbox end eth0" } },
+    ]);
+    expect(differences().map(({ subject }) => subject)).toEqual([`host end ${H}`]);
+  });
+
   test("the sandbox end under another name: its cable is missed, and has to be made anew", () => {
     run("pod: ip link set eth0 down");
     run("pod: ip link set eth0 name eth9");

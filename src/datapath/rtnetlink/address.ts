@@ -6,6 +6,7 @@ import { familyNumber, ipCommand } from "./family.ts";
 import type { Device } from "./link.ts";
 
 const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
@@ -34,6 +35,21 @@ export function addAddress(prefix: Prefix, dev: Device): Request {
     type: RTM_NEWADDR,
     flags: NLM_F_CREATE | NLM_F_EXCL,
     body: withAttributes(ifaddrmsg(family, prefix.length, nodad, dev.index), (attributes) => {
+      attributes.bytes(IFA_LOCAL, bytes);
+      attributes.bytes(IFA_ADDRESS, bytes);
+    }),
+  };
+}
+
+/** EADDRNOTAVAIL when there is none such. With an interface's last IPv4 address all its IPv4 routes go. */
+export function deleteAddress(prefix: Prefix, dev: Device): Request {
+  const { family } = prefix.address;
+  return {
+    command: `ip address delete ${formatPrefix(prefix)} dev ${dev.name}`,
+    type: RTM_DELADDR,
+    flags: 0,
+    body: withAttributes(ifaddrmsg(family, prefix.length, 0, dev.index), (attributes) => {
+      const bytes = addressBytes(prefix.address);
       attributes.bytes(IFA_LOCAL, bytes);
       attributes.bytes(IFA_ADDRESS, bytes);
     }),

@@ -91,6 +91,23 @@ export function setLinkUp(dev: Device, { alias }: { alias?: string } = {}): Requ
   };
 }
 
+/** Gives an interface that is there another MAC, or another MTU. A change of MAC costs it its neighbours. */
+export function setLink(dev: Device, { mac, mtu }: { mac?: string; mtu?: number }): Request {
+  const words = [
+    ...(mac === undefined ? [] : [`address ${mac}`]),
+    ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
+  ];
+  return {
+    command: `ip link set ${dev.name} ${words.join(" ")}`,
+    type: RTM_NEWLINK,
+    flags: 0,
+    body: withAttributes(ifinfomsg({ index: dev.index }), (attributes) => {
+      if (mac !== undefined) attributes.bytes(IFLA_ADDRESS, macBytes(mac));
+      if (mtu !== undefined) attributes.u32(IFLA_MTU, mtu);
+    }),
+  };
+}
+
 /** Of a veth both ends go, and with them their addresses, routes and neighbours. ENODEV when there is none. */
 export function deleteLink(name: string): Request {
   return {

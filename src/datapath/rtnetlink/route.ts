@@ -11,7 +11,14 @@ import {
   type Prefix,
 } from "../../address.ts";
 import { readAttributes, readU32, viewOf, withAttributes } from "../netlink/attribute.ts";
-import { type Message, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL, type Request } from "../netlink/message.ts";
+import {
+  type Message,
+  NLM_F_APPEND,
+  NLM_F_CREATE,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  type Request,
+} from "../netlink/message.ts";
 import { familyNumber, familyOf, ipCommand } from "./family.ts";
 import type { Device } from "./link.ts";
 
@@ -39,6 +46,14 @@ const RT_SCOPE_NOWHERE = 255;
 export const RTN_UNICAST = 1;
 export const RTN_LOCAL = 2;
 
+/** RTN_* of those that lead nowhere, in the words of ip(8). */
+const DISCARDING: ReadonlyMap<number, string> = new Map([
+  [6, "blackhole"],
+  [7, "unreachable"],
+  [8, "prohibit"],
+  [9, "throw"],
+]);
+
 /** A route as we make them: unicast, in the main table. */
 export interface NewRoute {
   readonly dst: Prefix;
@@ -50,6 +65,8 @@ export interface NewRoute {
   readonly protocol?: number;
   /** Beside another route to the same place through another interface, instead of EEXIST (IPv4). */
   readonly append?: boolean;
+  /** In the place of whatever has the same destination and metric, instead of EEXIST. Wins over `append`. */
+  readonly replace?: boolean;
 }
 
 /** A route as the kernel tells it. */
@@ -70,9 +87,12 @@ export interface Route {
   readonly mtu: number | undefined;
 }
 
+const HOW = { add: NLM_F_EXCL, append: NLM_F_APPEND, replace: NLM_F_REPLACE } as const;
+
 /** EEXIST when the same destination and metric are routed already (with `append`: by the same interface). */
 export function addRoute(route: NewRoute): Request {
-  const { dst, via, dev, metric, mtu, append = false, protocol = RTPROT_BOOT } = route;
+  const { dst, via, dev, metric, mtu, protocol = RTPROT_BOOT } = route;
+  const verb = route.replace ? "replace" : route.append ? "append" : "add";
   const { family } = dst.address;
   const header = {
     family,
@@ -83,7 +103,7 @@ export function addRoute(route: NewRoute): Request {
   };
   return {
     command: [
-      `${ipCommand(family)} route ${append ? "append" : "add"} ${dst.length === 0 ? "default" : formatPrefix(dst)}`,
+      `${ipCommand(family)} route ${verb} ${dst.length === 0 ? "default" : formatPrefix(dst)}`,
       ...(via ? [`via ${formatAddress(via)}`] : []),
       `dev ${dev.name}`,
       ...(header.scope === RT_SCOPE_LINK ? ["scope link"] : []),
@@ -92,7 +112,7 @@ export function addRoute(route: NewRoute): Request {
       ...(mtu === undefined ? [] : [`mtu ${mtu}`]),
     ].join(" "),
     type: RTM_NEWROUTE,
-    flags: NLM_F_CREATE | (append ? NLM_F_APPEND : NLM_F_EXCL),
+    flags: NLM_F_CREATE | HOW[verb],
     body: withAttributes(rtmsg(header), (attributes) => {
       if (dst.length > 0) attributes.bytes(RTA_DST, addressBytes(dst.address));
       if (via) attributes.bytes(RTA_GATEWAY, addressBytes(via));
@@ -189,6 +209,12 @@ export function decodeRoute({ body }: Message): Route {
     source: source && addressFromBytes(source),
     mtu: metrics && readU32(readAttributes(metrics).get(RTAX_MTU)),
   };
+}
+
+/** A route's type in the words of ip(8). */
+export function routeType(type: number): string {
+  if (type === RTN_UNICAST) return "unicast";
+  return DISCARDING.get(type) ?? (type === RTN_LOCAL ? "local" : `type ${type}`);
 }
 
 function lookup(

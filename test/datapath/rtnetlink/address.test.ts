@@ -1,6 +1,11 @@
 import { expect, test } from "vitest";
 import { formatAddress, type Prefix, parsePrefix } from "../../../src/address.ts";
-import { addAddress, decodeAddress, listAddresses } from "../../../src/datapath/rtnetlink/address.ts";
+import {
+  addAddress,
+  decodeAddress,
+  deleteAddress,
+  listAddresses,
+} from "../../../src/datapath/rtnetlink/address.ts";
 import { bytesOf, capturedReply, capturedRequest, repliedMessages, sent } from "../../helpers/iproute2.ts";
 
 const ETH0 = { name: "eth0", index: 2 };
@@ -13,6 +18,15 @@ test.each([
   const { command, message } = capturedRequest(name);
   expect(sent(addAddress(prefix(text), ETH0))).toBe(message);
   expect(addAddress(prefix(text), ETH0).command).toBe(command);
+});
+
+test.each([
+  ["address delete v4", "10.20.1.2/32"],
+  ["address delete v6", "fd00:20:1::2/128"],
+])("deleteAddress() is %j byte for byte and word for word", (name, text) => {
+  const { command, message } = capturedRequest(name);
+  expect(sent(deleteAddress(prefix(text), ETH0))).toBe(message);
+  expect(deleteAddress(prefix(text), ETH0).command).toBe(command);
 });
 
 test("listAddresses() is iproute2's dump of one family; NetlinkSocket.dump adds its flag", () => {

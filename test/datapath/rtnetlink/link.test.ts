@@ -9,6 +9,7 @@ import {
   getLinkByIndex,
   listLinks,
   macBytes,
+  setLink,
   setLinkUp,
 } from "../../../src/datapath/rtnetlink/link.ts";
 import {
@@ -61,6 +62,15 @@ test("setLinkUp() is iproute2's `ip link set … up`, byte for byte", () => {
   const { command, message } = request("link set up");
   expect(sent(setLinkUp(CALI))).toBe(message);
   expect(setLinkUp(CALI).command).toBe(command);
+});
+
+test.each([
+  ["link set address", { mac: "ee:ee:ee:ee:ee:ee" }],
+  ["link set mtu", { mtu: 1450 }],
+])("setLink() is iproute2's `ip %s`, byte for byte", (name, change) => {
+  const { command, message } = request(name);
+  expect(sent(setLink(CALI, change))).toBe(message);
+  expect(setLink(CALI, change).command).toBe(command);
 });
 
 test("setLinkUp() with an alias is iproute2's two messages in one", () => {

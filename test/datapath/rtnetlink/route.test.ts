@@ -37,6 +37,7 @@ const GATEWAY = address("169.254.1.1");
 
 test.each<[string, NewRoute]>([
   ["route add default", { dst: everywhere(4), via: GATEWAY, dev: ETH0 }],
+  ["route replace pod", { dst: prefix("10.20.1.2/32"), dev: CALI, protocol: 32, replace: true }],
   ["route add pod", { dst: prefix("10.20.1.2/32"), dev: CALI, protocol: 32 }],
   ["route add pod v6", { dst: prefix("fd00:20:1::2/128"), dev: CALI, protocol: 32 }],
 ])("addRoute() is %j byte for byte and word for word", (name, route) => {
