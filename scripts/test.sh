@@ -15,6 +15,7 @@ step() {
 
 step "set-up" sh scripts/setup.sh
 step "build" flock package.json node_modules/.bin/bun scripts/build.ts
+step "cnitool" sh scripts/build-cnitool.sh
 step "type check" node_modules/.bin/tsc
 step "style check" node_modules/.bin/biome check --error-on-warnings
 # vitest under Bun colours what no terminal shows.
