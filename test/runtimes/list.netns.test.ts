@@ -30,10 +30,7 @@ function newPod(containerId: string): ListAttachment {
 
 class Scene implements Disposable {
   readonly host = new TestHost();
-  readonly pods = [1, 2, 3].map((number) => ({
-    containerId: `pod-${number}`,
-    sandbox: new TestNetns("pod"),
-  }));
+  readonly pods = [newPod("pod-1"), newPod("pod-2"), newPod("pod-3")] as const;
   readonly path = join(this.host.stateDir, "bin");
 
   constructor() {
