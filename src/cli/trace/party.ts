@@ -1,12 +1,9 @@
 // Who is meant by FROM and TO: a pod of this host, the host itself, or somebody beyond it.
-import { type Address, type Family, formatAddress, parseAddress, sameAddress } from "../../address.ts";
+import { type Address, type Family, formatAddress, parseAddress } from "../../address.ts";
 import type { Namespace } from "../../datapath/netns.ts";
 import { decodeRoute, lookupRoute, RTN_LOCAL } from "../../datapath/rtnetlink/route.ts";
 import { UsageError } from "../command.ts";
-import { type Pod, podName } from "../pods.ts";
-
-/** Shorter beginnings of a container ID are taken for mistakes. */
-const LEAST_PREFIX = 4;
+import { findPods, type Pod, podName } from "../pods.ts";
 
 export type Party =
   | { readonly kind: "pod"; readonly pod: Pod; readonly address: Address | undefined }
@@ -21,8 +18,7 @@ export function findParty(text: string, pods: readonly Pod[], host: Namespace): 
   if (text === "host") return { kind: "host", address: undefined };
   const address = parseAddress(text);
   if (address) return byAddress(address, pods, host);
-  const [exact, beginning] = [pods.filter(isNamed(text)), pods.filter(isPrefixed(text))];
-  const found = exact.length > 0 ? exact : beginning;
+  const found = findPods(text, pods);
   const [pod] = found;
   if (pod === undefined) throw new UsageError(stranger(text, pods));
   if (found.length > 1) throw new UsageError(ambiguous(text, found));
@@ -49,7 +45,7 @@ export function describe(party: Party): string {
 }
 
 function byAddress(address: Address, pods: readonly Pod[], host: Namespace): Party {
-  const found = pods.filter(({ addresses }) => addresses.some((own) => sameAddress(own, address)));
+  const found = findPods(formatAddress(address), pods);
   const [pod] = found;
   if (found.length > 1) throw new UsageError(ambiguous(formatAddress(address), found));
   if (pod) return { kind: "pod", pod, address };
@@ -60,15 +56,6 @@ function isOwn(address: Address, host: Namespace): boolean {
   const [outcome] = host.netlink.exchange([lookupRoute(address)]);
   const [message] = outcome?.messages ?? [];
   return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
-}
-
-function isNamed(text: string) {
-  return ({ label, attachment, hostEnd }: Pod) => [label, attachment?.containerId, hostEnd].includes(text);
-}
-
-function isPrefixed(text: string) {
-  return ({ attachment }: Pod) =>
-    text.length >= LEAST_PREFIX && attachment?.containerId.startsWith(text) === true;
 }
 
 function speaks(party: Party, family: Family): boolean {

@@ -13,7 +13,18 @@ export interface Packet extends Flow {
 export type Maybe = boolean | undefined;
 
 /** What a packet has in the place that an expression looks at: a value, nothing at all, or something we cannot know. */
-type Found = { readonly value: string | number | Address } | "nothing" | "unknown";
+type Found = { readonly value: Value } | "nothing" | "unknown";
+
+/** Some number of these. */
+interface Span {
+  readonly low: number;
+  readonly high: number;
+}
+
+type Value = string | number | Address | Span;
+
+/** From which a client's port is: ip_local_port_range, as the kernel has it unless it is told otherwise. */
+const EPHEMERAL: Span = { low: 32768, high: 60999 };
 
 /** `elements` are those of a named set. */
 export function matches(
@@ -70,27 +81,25 @@ function payload({ protocol, field }: { protocol?: string; field?: string }, pac
     : "unknown";
 }
 
-/** The port that was asked for is at one end; the other end's is any. */
+/** The port that was asked for is at one end; the other end's is a client's. */
 function port(protocol: string, field: string | undefined, packet: Packet): Found {
   if (packet.protocol === "icmp" || (protocol !== "th" && packet.protocol !== protocol)) return "nothing";
-  const asked = packet.isReply ? "sport" : "dport";
-  return field === asked && packet.port !== undefined ? { value: packet.port } : "unknown";
+  const [asked, clients] = packet.isReply ? ["sport", "dport"] : ["dport", "sport"];
+  if (field === asked && packet.port !== undefined) return { value: packet.port };
+  return field === clients ? { value: EPHEMERAL } : "unknown";
 }
 
 function protocolName({ protocol, from }: Packet): string {
   return protocol === "icmp" && from.family === 6 ? "ipv6-icmp" : protocol;
 }
 
-function equals(
-  value: string | number | Address,
-  right: unknown,
-  elements: (name: string) => readonly unknown[],
-): Maybe {
+function equals(value: Value, right: unknown, elements: (name: string) => readonly unknown[]): Maybe {
   if (typeof right === "string" && right.startsWith("@")) {
     return any(elements(right.slice(1)).map((element) => equals(value, element, elements)));
   }
   if (Array.isArray(right)) return any(right.map((element) => equals(value, element, elements)));
   if (typeof right === "object" && right !== null) return equalsObject(value, right as Expression, elements);
+  if (isSpan(value)) return inSpan(value, Number(right), Number(right));
   if (typeof value === "object") {
     const address = typeof right === "string" ? parseAddress(right) : undefined;
     return address && address.family === value.family && address.value === value.value;
@@ -100,14 +109,14 @@ function equals(
 }
 
 function equalsObject(
-  value: string | number | Address,
+  value: Value,
   right: Expression,
   elements: (name: string) => readonly unknown[],
 ): Maybe {
   if (Array.isArray(right.set)) return equals(value, right.set, elements);
   if (right.elem) return equals(value, (right.elem as { val?: unknown }).val, elements);
   if (Array.isArray(right.range)) return inRange(value, right.range);
-  if (right.prefix && typeof value === "object") {
+  if (right.prefix && typeof value === "object" && !isSpan(value)) {
     const { addr, len } = right.prefix as { addr: string; len: number };
     const address = parseAddress(addr);
     if (address === undefined) return undefined;
@@ -117,12 +126,23 @@ function equalsObject(
   return undefined;
 }
 
-function inRange(value: string | number | Address, [low, high]: readonly unknown[]): Maybe {
+function inRange(value: Value, [low, high]: readonly unknown[]): Maybe {
+  if (isSpan(value)) return inSpan(value, Number(low), Number(high));
   if (typeof value === "number") return value >= Number(low) && value <= Number(high);
   if (typeof value === "string") return undefined;
   const [first, last] = [low, high].map((bound) => parseAddress(String(bound)));
   if (first === undefined || last === undefined) return undefined;
   return first.family === value.family && value.value >= first.value && value.value <= last.value;
+}
+
+function isSpan(value: Value): value is Span {
+  return typeof value === "object" && "low" in value;
+}
+
+/** Surely, if all of the span is inside; surely not, if nothing is. */
+function inSpan(span: Span, low: number, high: number): Maybe {
+  if (span.high < low || span.low > high) return false;
+  return span.low >= low && span.high <= high ? true : undefined;
 }
 
 /** nft prints a protocol by name or number, as /etc/protocols has it. */

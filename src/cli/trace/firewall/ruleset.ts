@@ -55,7 +55,16 @@ export function readRuleset(namespace: Namespace): Reading {
 export function ruleText(namespace: Namespace, { family, table, chain, handle, expr }: Rule): string {
   const [only] = expr;
   if (typeof only?.text === "string") return only.text;
-  const { stdout } = runInside(namespace, ["nft", "--handle", "list", "chain", family, table, chain]);
+  const { stdout } = runInside(namespace, [
+    "nft",
+    "--handle",
+    "--stateless",
+    "list",
+    "chain",
+    family,
+    table,
+    chain,
+  ]);
   const line = stdout.split("\n").find((line) => line.endsWith(`# handle ${handle}`));
   return line?.replace(/ # handle \d+$/, "").trim() ?? `handle ${handle}`;
 }

@@ -1,5 +1,4 @@
 // `--probe`: one packet, sent from where FROM is, and where it and its answer were seen.
-import { randomInt } from "node:crypto";
 import type { Namespace } from "../../../datapath/netns.ts";
 import { SystemError } from "../../../libc.ts";
 import type { Way } from "../fact.ts";
@@ -63,7 +62,9 @@ export function probe(flow: Flow, route: Route): Probe {
     place,
     capture: undo.use(new Capture(namespace)),
   }));
-  const mark = { id: randomInt(0x8000, 0xffff), sequence: randomInt(2 ** 31) };
+  const [port = 0, sequence = 0] = crypto.getRandomValues(new Uint32Array(2));
+  // A client's port, and a sequence number whose successor needs no care.
+  const mark = { id: 32768 + (port % 28000), sequence: sequence >>> 1 };
   const seen: Seen[] = [];
   const started = performance.now();
   const refusal = attempt(() => sendFrom(origin(route), flow, probeBytes(flow, mark)));
