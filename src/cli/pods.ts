@@ -1,12 +1,15 @@
 // The pods of this host, from the stores and from the kernel: each pod once, whichever of the two knows it.
 import { existsSync, readdirSync } from "node:fs";
-import { type Address, parseAddress } from "../address.ts";
-import type { Attachment } from "../attachment.ts";
+import { type Address, parseAddress, sameAddress } from "../address.ts";
+import { type Attachment, attachmentKey } from "../attachment.ts";
 import { ownerOf } from "../datapath/endpoint.ts";
 import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
 import type { Namespace } from "../datapath/netns.ts";
 import type { Holding } from "../ipam/lease.ts";
 import { Store } from "../ipam/store.ts";
+
+/** Shorter beginnings of a container ID are taken for mistakes. */
+const LEAST_PREFIX = 4;
 
 export interface Pod {
   /** Absent for a host end that carries no readable alias. */
@@ -28,6 +31,20 @@ export interface Roster {
 /** How people call a pod: by its name, else by its container, else by its host end. */
 export function podName({ label, attachment, hostEnd }: Pod): string {
   return label ?? attachment?.containerId ?? hostEnd;
+}
+
+/**
+ * Those that a person calls so: by namespace/name, container ID, host end, address, or network/container/interface; if
+ * none is, those whose container ID begins so.
+ */
+export function findPods(text: string, pods: readonly Pod[]): Pod[] {
+  const address = parseAddress(text);
+  const exact = pods.filter(({ label, attachment, hostEnd, addresses }) => {
+    const names = [label, attachment?.containerId, hostEnd, attachment && attachmentKey(attachment)];
+    return names.includes(text) || addresses.some((own) => address && sameAddress(own, address));
+  });
+  if (exact.length > 0 || text.length < LEAST_PREFIX) return exact;
+  return pods.filter(({ attachment }) => attachment?.containerId.startsWith(text) === true);
 }
 
 /** Reads every network's store under `stateDir`, and adds what the kernel alone knows. */
@@ -53,9 +70,15 @@ function networks(stateDir: string): string[] {
     .map(({ name }) => name);
 }
 
-function podOf({ attachment, pod, hostEnd, addresses, mtu, delegated }: Holding): Pod {
-  const all = [...addresses, ...(delegated === undefined ? [] : addressesIn(delegated))];
-  return { attachment, label: pod, hostEnd, mtu, addresses: all };
+/** A pod as its lease tells of it. */
+export function podOf(holding: Holding): Pod {
+  const { attachment, pod, hostEnd, mtu } = holding;
+  return { attachment, label: pod, hostEnd, mtu, addresses: addressesOf(holding) };
+}
+
+/** Leased by us, or given by another IPAM plugin. */
+export function addressesOf({ addresses, delegated }: Holding): readonly Address[] {
+  return [...addresses, ...(delegated === undefined ? [] : addressesIn(delegated))];
 }
 
 /** The addresses in another IPAM plugin's answer, of any version: `ips[].address`, before 0.3.0 `ip4.ip` and `ip6.ip`. */
@@ -67,8 +90,8 @@ function addressesIn(answer: string): Address[] {
   });
 }
 
-/** Host ends that no store tells of, with the addresses that are routed to them. */
-function strangers(host: Namespace, known: ReadonlySet<string>): Pod[] {
+/** Host ends that no store tells of (`known` has the names of the others), with the addresses that are routed to them. */
+export function strangers(host: Namespace, known: ReadonlySet<string>): Pod[] {
   const ends = listHostEnds(host).filter(({ name }) => !known.has(name));
   if (ends.length === 0) return [];
   const routes = listPodRoutes(host);
