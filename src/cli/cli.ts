@@ -14,6 +14,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "look over this node: what is wrong, why it matters, what to type",
     load: () => import(/* webpackMode: "eager" */ "./doctor/doctor.ts").then(({ doctor }) => doctor),
   },
+  check: {
+    summary: "hold pods against what ADD made of them; --repair mends what differs",
+    load: () => import(/* webpackMode: "eager" */ "./check/check.ts").then(({ check }) => check),
+  },
   trace: {
     summary: "follow a packet and its answer: what it meets, what is wrong, what to type",
     load: () => import(/* webpackMode: "eager" */ "./trace/trace.ts").then(({ trace }) => trace),

@@ -182,14 +182,17 @@ export function setSysctl(step: StepOf<"sysctl">, sides: Sides): void {
   }
 }
 
-/** Sees to it that the sandbox has a MAC for its gateway. Throws a NetlinkError where it may not, or cannot, be pinned. */
-export function answerGateway(step: StepOf<"gateway">, sides: Sides, hostEnd: Device, dev: Device): void {
+/**
+ * Sees to it that the sandbox gets a MAC for its gateway. Returns whether it had to be pinned; throws a NetlinkError
+ * where it may not be, or cannot.
+ */
+export function answerGateway(step: StepOf<"gateway">, sides: Sides, hostEnd: Device, dev: Device): boolean {
   const verdict = settled(
     () => gatewayAnswers(step, hostEnd, sides.host),
     ({ answers }) => answers && isOwn(step.from, sides.sandbox),
     step.gateway.family === 4 ? 0 : SETTLING_MS,
   );
-  if (verdict.answers) return;
+  if (verdict.answers) return false;
   if (!step.pin)
     throw new Refusal(
       `answer for the gateway ${formatAddress(step.gateway)}`,
@@ -197,6 +200,7 @@ export function answerGateway(step: StepOf<"gateway">, sides: Sides, hostEnd: De
       verdict.reason,
     );
   sides.sandbox.netlink.execute(requestOf(pinned(step), dev));
+  return true;
 }
 
 /**

@@ -10,6 +10,8 @@ import type { Difference } from "./verify.ts";
 /** What came of one difference. */
 export interface Attempt {
   readonly difference: Difference;
+  /** What was done, as a person would type it; absent when it was not, or had mended itself by then. */
+  readonly command?: string;
   /** Why it is as it was; absent when it was mended. */
   readonly refusal?: string;
 }
@@ -22,8 +24,8 @@ export interface Attempt {
 export function mend(differences: readonly Difference[], sides: Sides): Attempt[] {
   return differences.map((difference) => {
     try {
-      carryOut(difference, sides);
-      return { difference };
+      const isNeeded = carryOut(difference, sides);
+      return { difference, ...(isNeeded ? { command: difference.restore } : {}) };
     } catch (error) {
       if (!isRefusal(error)) throw error;
       return { difference, refusal: error.message };
@@ -34,23 +36,29 @@ export function mend(differences: readonly Difference[], sides: Sides): Attempt[
 /** What has to be left to others. */
 class BeyondMending extends Error {}
 
-function carryOut({ step, remedy, restore }: Difference, sides: Sides): void {
+/** Returns whether there was anything to do. */
+function carryOut({ step, remedy, restore }: Difference, sides: Sides): boolean {
   if (remedy) {
     if (remedy.requests.length === 0) throw new BeyondMending(restore.replace(/^# /, ""));
     sides[remedy.on].netlink.execute(...remedy.requests);
-    return;
+    return true;
   }
   switch (step.kind) {
     case "veth":
       throw new BeyondMending("a cable is made when a pod is: delete the pod, and its runtime makes another");
     case "sysctl":
       setSysctl(step, sides);
-      return;
+      return true;
     case "gateway":
-      answerGateway(step, sides, device(sides, "host", step.hostEnd), device(sides, step.on, step.dev));
-      return;
+      return answerGateway(
+        step,
+        sides,
+        device(sides, "host", step.hostEnd),
+        device(sides, step.on, step.dev),
+      );
     default:
       sides[step.on].netlink.execute(requestOf(step, device(sides, step.on, step.dev)));
+      return true;
   }
 }
 

@@ -2,8 +2,8 @@
 import type { Finding as Disagreement, Kind } from "../ipam/finding.ts";
 import { Scene } from "../ipam/scene.ts";
 import { survey } from "../ipam/survey.ts";
+import type { Node } from "../node/node.ts";
 import { type Check, error, type Finding, found, unable, warning } from "./check.ts";
-import type { Node } from "./node.ts";
 
 /** What a pod's user, or the next one, notices. A kind that is not here is told by another check. */
 const CONSEQUENCES: Readonly<Partial<Record<Kind, readonly [Finding["severity"], string]>>> = {

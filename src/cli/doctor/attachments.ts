@@ -2,9 +2,9 @@
 import { mtuOf } from "../../cni/endpoint.ts";
 import { CniError } from "../../cni/error.ts";
 import type { Difference } from "../../datapath/verify.ts";
-import { type Examined, examineAll, nameOf } from "./attachment.ts";
+import { type Examined, examineAll, nameOf } from "../node/attachment.ts";
+import type { Network, Node } from "../node/node.ts";
 import { type Check, counted, error, type Finding, fine, found, unable, warning } from "./check.ts";
-import type { Network, Node } from "./node.ts";
 import { isForwardingOff } from "./settings.ts";
 import { gatewayTrouble } from "./ways.ts";
 

@@ -1,5 +1,5 @@
 // A check of the doctor's, and what it finds. Checks only look: none changes anything.
-import type { Node } from "./node.ts";
+import type { Node } from "../node/node.ts";
 
 /** An error cuts pods off, or will at the next ADD; a warning may. */
 export type Severity = "error" | "warning";

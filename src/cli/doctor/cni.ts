@@ -1,8 +1,8 @@
 // The runtime's side: its configuration directory, and the executables it starts.
 import { join } from "node:path";
 import { VERSION } from "../../generated/version.ts";
+import { type ConfFile, isOurs } from "../node/configuration.ts";
 import { type Check, error, type Finding, fine, found, warning } from "./check.ts";
-import { type ConfFile, isOurs } from "./configuration.ts";
 import { output } from "./program.ts";
 
 const EXAMPLE = JSON.stringify({

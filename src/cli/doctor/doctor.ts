@@ -3,9 +3,9 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { VERSION } from "../../generated/version.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
+import { Node } from "../node/node.ts";
 import { painter } from "../paint.ts";
 import { type Check, counted, unable, type Verdict } from "./check.ts";
-import { Node } from "./node.ts";
 import { count, forPeople, forPrograms, type Made } from "./report.ts";
 import { SUBJECTS } from "./subjects.ts";
 

@@ -1,11 +1,11 @@
 // The firewall's verdict on what every pod sends and gets, by the same evaluation that a trace makes for one packet.
 import { type Address, type Family, parseAddress } from "../../address.ts";
 import { isLeasable, nextLeasable } from "../../ipam/range.ts";
+import type { Network, Node } from "../node/node.ts";
 import { type Fact, Notes } from "../trace/fact.ts";
 import { checkFirewall } from "../trace/firewall/check.ts";
 import type { Packet } from "../trace/firewall/match.ts";
 import { type Check, error, fine, found, unable, type Verdict } from "./check.ts";
-import type { Network, Node } from "./node.ts";
 import { rangeSetsOf } from "./ranges.ts";
 import { hasIpv6, waysOut } from "./settings.ts";
 import { sampleName } from "./systemd.ts";

@@ -1,8 +1,8 @@
 // What the kernel has to offer.
 import { gunzipSync } from "node:zlib";
+import { Files } from "../node/files.ts";
+import type { Node } from "../node/node.ts";
 import { type Check, counted, error, fine, found, unable, type Verdict, warning } from "./check.ts";
-import { Files } from "./files.ts";
-import type { Node } from "./node.ts";
 import { output } from "./program.ts";
 
 /** Asked for a single neighbour, an older one answers with all (RTM_GETNEIGH; verify needs it). */

@@ -3,8 +3,8 @@ import { CniError } from "../../cni/error.ts";
 import { readNode } from "../../cni/node.ts";
 import { rangeSets } from "../../cni/source.ts";
 import { podCidrFamily, type RangeSet } from "../../ipam/range.ts";
-import { configs } from "./configuration.ts";
-import type { Network, Node } from "./node.ts";
+import { configs } from "../node/configuration.ts";
+import type { Network, Node } from "../node/node.ts";
 
 /** Subnets that pods have their addresses from, as text; those that cannot be known are left out. */
 export function podPrefixes(node: Node): string[] {

@@ -2,8 +2,8 @@
 import type { Family } from "../../address.ts";
 import { GATEWAY } from "../../datapath/endpoint.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
+import type { Node } from "../node/node.ts";
 import { type Check, counted, error, type Finding, fine, found, unable, warning } from "./check.ts";
-import type { Node } from "./node.ts";
 
 /** Reverse path filtering that drops what comes in by another way than the answer would leave (ip-sysctl.rst). */
 const STRICT = 1;

@@ -1,7 +1,8 @@
 // Other software that takes links, routes and packets for its own: seen in its files, before it strikes.
+
+import { lastValue, matchesGlob, parseIni } from "../node/files.ts";
+import type { Node } from "../node/node.ts";
 import { type Check, counted, error, type Finding, fine, found, warning } from "./check.ts";
-import { lastValue, matchesGlob, parseIni } from "./files.ts";
-import type { Node } from "./node.ts";
 import { podPrefixes } from "./ranges.ts";
 import { SYSTEMD, sampleName } from "./systemd.ts";
 

@@ -4,11 +4,11 @@ import { dirname, join } from "node:path";
 import { CniError, errorObject } from "../../cni/error.ts";
 import { nodePath, readNode } from "../../cni/node.ts";
 import { leasableCount, podCidrFamily, type RangeSet, rangeName } from "../../ipam/range.ts";
+import { configs } from "../node/configuration.ts";
+import { Files } from "../node/files.ts";
+import type { Network } from "../node/node.ts";
 import { agreed, repairCommand } from "./agreement.ts";
 import { type Check, counted, error, type Finding, found, unable, warning } from "./check.ts";
-import { configs } from "./configuration.ts";
-import { Files } from "./files.ts";
-import type { Network } from "./node.ts";
 import { ifRight, rangeSetsOf } from "./ranges.ts";
 
 // include/uapi/linux/magic.h

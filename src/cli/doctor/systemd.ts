@@ -1,8 +1,8 @@
 // systemd's hands on our links: udev's .link files, and networkd's .network files.
 import { basename } from "node:path";
+import { type Ini, isYes, lastValue, matchesGlob, parseIni } from "../node/files.ts";
+import type { Node } from "../node/node.ts";
 import { type Check, error, type Finding, fine, found, warning } from "./check.ts";
-import { type Ini, isYes, lastValue, matchesGlob, parseIni } from "./files.ts";
-import type { Node } from "./node.ts";
 
 /** In the order of precedence (systemd.link(5), systemd.network(5)). */
 const UNIT_DIRECTORIES = ["/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib"].map(

@@ -10,8 +10,8 @@ import {
   RTN_LOCAL,
   RTN_UNICAST,
 } from "../../datapath/rtnetlink/route.ts";
+import type { Node } from "../node/node.ts";
 import { type Check, counted, error, type Finding, fine, found, warning } from "./check.ts";
-import type { Node } from "./node.ts";
 import { hasIpv6, waysOut } from "./settings.ts";
 
 const NAME = formatAddress(GATEWAY[4]);

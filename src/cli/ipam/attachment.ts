@@ -20,8 +20,9 @@ import type { Holding, Lease } from "../../ipam/lease.ts";
 import { isLeasable } from "../../ipam/range.ts";
 import type { Store } from "../../ipam/store.ts";
 import { word } from "../../shell.ts";
+import { addressesOf } from "../pods.ts";
 import type { Finding, Kind, Mend } from "./finding.ts";
-import { addressesOf, type SandboxEnd, type Scene } from "./scene.ts";
+import type { SandboxEnd, Scene } from "./scene.ts";
 
 /** What is told about an attachment, but for whose it is. */
 type Told = Omit<Finding, "network" | "attachment">;

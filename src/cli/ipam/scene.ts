@@ -1,17 +1,14 @@
 // What all of `slash32 ipam` looks at: the stores below one directory, and the host they speak of.
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Address, hostPrefix, parsePrefix, samePrefix } from "../../address.ts";
+import { type Address, hostPrefix, samePrefix } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
-import { narrowed, readResult } from "../../cni/result.ts";
-import { NEWEST_VERSION } from "../../cni/version.ts";
 import { ownerOf } from "../../datapath/endpoint.ts";
 import { findNamespaces } from "../../datapath/find-namespace.ts";
 import { listHostEnds } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
 import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
-import type { Holding } from "../../ipam/lease.ts";
 import type { RangeSet } from "../../ipam/range.ts";
 
 export interface Scope {
@@ -94,13 +91,4 @@ export class Scene implements Disposable {
 /** Whether a directory is, or was, a network's store. */
 export function hasStore(stateDir: string, network: string): boolean {
   return ["leases.db", "lock"].some((file) => existsSync(join(stateDir, network, file)));
-}
-
-/** Leased by us, or given by another IPAM plugin. */
-export function addressesOf({ addresses, delegated }: Holding): readonly Address[] {
-  if (delegated === undefined) return addresses;
-  const { ips } = readResult(JSON.parse(delegated), NEWEST_VERSION);
-  return narrowed(ips.filter(({ address }) => parsePrefix(address) !== undefined)).map(
-    ({ address }) => address,
-  );
 }

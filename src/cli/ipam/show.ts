@@ -7,8 +7,9 @@ import type { Holding } from "../../ipam/lease.ts";
 import { isLeasable, leasableCount, rangeName } from "../../ipam/range.ts";
 import { Exit, type Terminal } from "../command.ts";
 import { type Paint, painter, table } from "../paint.ts";
+import { addressesOf } from "../pods.ts";
 import type { Given } from "./given.ts";
-import { addressesOf, type Scene } from "./scene.ts";
+import type { Scene } from "./scene.ts";
 import { type Survey, survey } from "./survey.ts";
 
 interface Shown {

@@ -10,9 +10,10 @@ import type { Route } from "../../datapath/rtnetlink/route.ts";
 import { StoreError } from "../../ipam/database.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { Store } from "../../ipam/store.ts";
+import { addressesOf } from "../pods.ts";
 import { exactRoute, examine, recordLease, routeRemoval } from "./attachment.ts";
 import type { Finding, Mend } from "./finding.ts";
-import { addressesOf, hasStore, type Scene } from "./scene.ts";
+import { hasStore, type Scene } from "./scene.ts";
 
 /** Carries out a mend of a finding, and tells whether it went well. */
 export type Settle = (mend: Mend, finding: Finding) => boolean;

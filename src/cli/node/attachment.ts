@@ -4,10 +4,13 @@ import { endpointOf } from "../../cni/endpoint.ts";
 import type { Netconf } from "../../cni/netconf.ts";
 import type { Request } from "../../cni/request.ts";
 import { addressSource } from "../../cni/source.ts";
+import type { Sides } from "../../datapath/apply.ts";
 import { attachmentNumber, type Endpoint } from "../../datapath/endpoint.ts";
 import { findLink } from "../../datapath/host.ts";
+import { type Attempt, mend } from "../../datapath/mend.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
+import type { Step } from "../../datapath/step.ts";
 import { type Difference, verify } from "../../datapath/verify.ts";
 import { wiring } from "../../datapath/wiring.ts";
 import type { Holding } from "../../ipam/lease.ts";
@@ -15,22 +18,28 @@ import { Store } from "../../ipam/store.ts";
 import type { Network, Node } from "./node.ts";
 
 /** What was seen of one attachment. */
-export type Examined =
+export type Examined = { readonly holding: Holding } & (
   | {
       readonly kind: "verified";
-      readonly holding: Holding;
       readonly network: Network;
       readonly hostEnd: Link;
       readonly sandboxEnd: Link | undefined;
       readonly sandboxPath: string;
+      /** As they are when all is done. */
       readonly differences: readonly Difference[];
+      /** What was tried to mend them, if that was wanted. */
+      readonly attempts: readonly Attempt[];
     }
-  /** There is no cable from host to sandbox: what that means is for the comparison of store and kernel. */
-  | { readonly kind: "unwired"; readonly holding: Holding }
+  /** There is no cable from host to sandbox, and what there is instead. */
+  | { readonly kind: "unwired"; readonly subject: string; readonly is: string; readonly should: string }
   /** ADD or DEL is at work on it. */
-  | { readonly kind: "busy"; readonly holding: Holding }
+  | { readonly kind: "busy" }
   /** Its sandbox cannot be looked into, and why. */
-  | { readonly kind: "closed"; readonly holding: Holding; readonly reason: string };
+  | { readonly kind: "closed"; readonly reason: string }
+);
+
+// One mend may undo another: a MAC that is set costs the neighbours.
+const ROUNDS = 3;
 
 /** Verifies all recorded attachments of all networks. */
 export function examineAll(node: Node): Examined[] {
@@ -50,15 +59,19 @@ function shortName({ containerId, ifName }: Attachment): string {
   return `${containerId.slice(0, 12)}/${ifName}`;
 }
 
-function examine(holding: Holding, network: Network, node: Node): Examined {
+/**
+ * Verifies one attachment while its lock is held, so that nothing is told of what is half made. With `repair` the steps
+ * that differ are applied again, and those only, and all is verified once more.
+ */
+export function examine(holding: Holding, network: Network, node: Node, repair = false): Examined {
   const { attachment, hostEnd: name } = holding;
-  // Held until the end, so that nothing is told of what is half made.
   using store = Store.open(network.stateDir, network.name);
   using lock = store.tryLock(attachmentNumber(attachment));
   if (lock === undefined) return { kind: "busy", holding };
   const hostEnd = findLink(node.host, name);
-  if (hostEnd === undefined) return { kind: "unwired", holding };
-  if (hostEnd.peerNamespace === undefined) return { kind: "unwired", holding };
+  const unwired = cableMissing(holding, hostEnd);
+  if (unwired || hostEnd?.peerNamespace === undefined)
+    return { kind: "unwired", holding, ...unwired } as Examined;
   const sandboxPath = node.sandboxes().get(hostEnd.peerNamespace);
   if (sandboxPath === undefined) {
     const reason = `${name} leads into a namespace that has neither a mount point nor a process to be seen here`;
@@ -68,11 +81,30 @@ function examine(holding: Holding, network: Network, node: Node): Examined {
     using sandbox = Namespace.open(sandboxPath);
     const sandboxEnd = findLink(sandbox, attachment.ifName);
     const endpoint = endpointAsRecorded(holding, network, sandboxPath, sandboxEnd);
-    const differences = verify(wiring(endpoint), { host: node.host, sandbox });
-    return { kind: "verified", holding, network, hostEnd, sandboxEnd, sandboxPath, differences };
+    const outcome = verified(wiring(endpoint), { host: node.host, sandbox }, repair);
+    return { kind: "verified", holding, network, hostEnd, sandboxEnd, sandboxPath, ...outcome };
   } catch (error) {
     return { kind: "closed", holding, reason: (error as Error).message };
   }
+}
+
+function cableMissing({ attachment, hostEnd }: Holding, link: Link | undefined) {
+  if (link === undefined) return { subject: `host end ${hostEnd}`, is: "missing", should: "there" };
+  if (link.peerNamespace !== undefined) return undefined;
+  const is = link.kind === "veth" ? "on the host" : "nowhere: it is no end of a cable";
+  return { subject: `other end of ${hostEnd}`, is, should: `${attachment.ifName} in the sandbox` };
+}
+
+function verified(steps: readonly Step[], sides: Sides, repair: boolean) {
+  let differences = verify(steps, sides);
+  let attempts: Attempt[] = [];
+  for (let round = 0; repair && differences.length > 0 && round < ROUNDS; round++) {
+    const last = mend(differences, sides);
+    attempts = [...attempts.filter(({ refusal }) => refusal === undefined), ...last];
+    differences = verify(steps, sides);
+    if (last.every(({ refusal }) => refusal !== undefined)) break;
+  }
+  return { differences, attempts };
 }
 
 /**
