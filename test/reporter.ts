@@ -10,6 +10,7 @@ type State = ReturnType<TestCase["result"]>["state"];
 const KINDS: readonly (readonly [kind: string, path: RegExp])[] = [
   ["conformance", /^test\/conformance\//],
   ["runtime", /^test\/runtimes\//],
+  ["chaining", /^test\/chaining\//],
   ["kernel", /\.netns\.test\.ts$/],
   ["codec", /^test\/datapath\/(rt)?netlink\//],
   ["property", /\.property\.test\.ts$/],

@@ -29,6 +29,8 @@ export interface NetconfDocument {
   readonly ipam?: IpamConfig;
   readonly dns?: Dns;
   readonly runtimeConfig?: RuntimeConfig;
+  /** For the runtime, which need not leave it in; anything may stand there. */
+  readonly capabilities?: object | null;
   readonly args?: { cni?: { ips?: readonly string[] } };
   readonly prevResult?: unknown;
 }

@@ -12,7 +12,7 @@ import {
 } from "../ipam/range.ts";
 import type { Store } from "../ipam/store.ts";
 import { CniError, Code } from "./error.ts";
-import { type Netconf, type NetconfDocument, refuse } from "./netconf.ts";
+import { type IpamConfig, type Netconf, type NetconfDocument, refuse } from "./netconf.ts";
 import { nodePath, readNode } from "./node.ts";
 import type { Request } from "./request.ts";
 import { type Dns, narrowed, ResultError, readResult } from "./result.ts";
@@ -95,11 +95,24 @@ function ownLeases(document: NetconfDocument, stateDir: string): AddressSource {
     release: (store, attachment) => store.release(attachment),
     check: () => {},
     status: (store) => {
+      // STATUS comes without capabilities: which ranges there are is told with each ADD.
+      if (hasNoRanges(ipam) && isDeclared("ipRanges", document)) return;
       const ranges = sets(); // whether they can be read is part of the question
       store?.assertAvailable(ranges);
     },
     collect: () => {},
   };
+}
+
+function hasNoRanges({ ranges = [], subnet }: IpamConfig): boolean {
+  return ranges.length === 0 && subnet === undefined;
+}
+
+/** Runtimes leave `capabilities` in what they send, though they need not. */
+function isDeclared(capability: string, { capabilities = {} }: NetconfDocument): boolean {
+  return Object.entries(capabilities ?? {}).some(
+    ([key, value]) => key.toLowerCase() === capability.toLowerCase() && value === true,
+  );
 }
 
 /** A destination in the configuration; throws a CniError 7 for what is no CIDR. */

@@ -29,6 +29,14 @@ describe("ready", () => {
     silent(status(call));
   });
 
+  test("without ranges where the runtime is to tell them with each ADD, by a capability", () => {
+    using host = new TestHost();
+    const document = netconf(host, { ipam: {}, capabilities: { ipRanges: true } });
+    silent(status({ host, netconf: document }));
+    for (const capabilities of [null, {}, { ipRanges: false }, { ips: true }, "x"])
+      refused(status({ host, netconf: { ...document, capabilities } }), 7);
+  });
+
   test("with forwarding off as long as there is no pod: the first ADD switches it on", () => {
     using host = new TestHost();
     expect(host.sysctl("net.ipv4.ip_forward")).toBe("0");
