@@ -516,18 +516,76 @@ describe("show", () => {
   });
 });
 
+describe("list", () => {
+  test("tells every address and who holds it, in order, by the stores alone", () => {
+    using node = new Node("ab", DUAL);
+    node.host.ip("link", "delete", node.end("b"));
+    expect(node.ipam("list")).toEqual({
+      exitCode: 0,
+      stderr: "",
+      stdout: [
+        "10.20.1.2   podnet/a/eth0  default/a",
+        "10.20.1.3   podnet/b/eth0  default/b",
+        "fd00:20::2  podnet/a/eth0  default/a",
+        "fd00:20::3  podnet/b/eth0  default/b",
+      ].join("\n"),
+    });
+    expect(JSON.parse(node.ipam("list", "--json").stdout).addresses[0]).toEqual({
+      address: "10.20.1.2",
+      attachment: "podnet/a/eth0",
+      pod: "default/a",
+    });
+  });
+
+  test("a store that cannot be read is told", () => {
+    using node = new Node("a");
+    garble(node.database, 0);
+    expect(node.ipam("list")).toMatchObject({
+      exitCode: 1,
+      stdout: "",
+      stderr: expect.stringMatching(/^slash32 ipam list: Cannot read the store in /),
+    });
+  });
+});
+
 describe("release", () => {
-  test("takes an attachment away as DEL does", () => {
+  test("of what the kernel still uses is refused; forced, it takes the attachment away as DEL does", () => {
     using node = new Node("ab");
-    expect(node.ipam("release", "podnet/a/eth0")).toMatchObject({ exitCode: 0 });
+    expect(node.ipam("release", "podnet/a/eth0")).toMatchObject({
+      exitCode: 1,
+      stdout: "",
+      stderr: expect.stringMatching(
+        /^slash32 ipam: Cannot release podnet\/a\/eth0: its host end cali\w+ is there;/,
+      ),
+    });
+    expect(node.leases()).toEqual(LEASES);
+    expect(node.ipam("release", "podnet/a/eth0", "--force")).toMatchObject({ exitCode: 0 });
     expect(remains(node.host)).toMatchObject({ links: [node.end("b")], attachments: ["b/eth0"], leases: 1 });
     silent(del(node.call("b")));
     expect(remains(node.host)).toEqual(NOTHING);
   });
 
+  test("by address", () => {
+    using node = new Node("ab");
+    node.host.ip("link", "delete", node.end("a"));
+    node.host.ip("route", "add", "10.20.1.2", "dev", "uplink0");
+    expect(node.ipam("release", "10.20.1.2")).toMatchObject({
+      exitCode: 1,
+      stderr: expect.stringContaining("the host has 10.20.1.2 in use"),
+    });
+    node.host.ip("route", "delete", "10.20.1.2");
+    expect(node.ipam("release", "10.20.1.2")).toEqual({
+      exitCode: 0,
+      stderr: "",
+      stdout: "released podnet/a/eth0",
+    });
+    expect(node.leases()).toEqual(["b/eth0 0a140103"]);
+    expect(node.ipam("release", "10.20.1.2")).toMatchObject({ exitCode: 1 });
+  });
+
   test.each([
     ["what nobody knows", "podnet/zzz/eth0", 1, /Cannot release podnet\/zzz\/eth0: nobody knows it/],
-    ["half a name", "podnet/a", 2, /expected NETWORK\/CONTAINER\/INTERFACE/],
+    ["half a name", "podnet/a", 2, /expected an address, or NETWORK\/CONTAINER\/INTERFACE/],
   ])("%s is refused", (_, name, exitCode, words) => {
     using node = new Node("a");
     expect(node.ipam("release", name)).toMatchObject({ exitCode, stderr: expect.stringMatching(words) });

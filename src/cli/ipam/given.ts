@@ -5,6 +5,7 @@ export interface Given {
   readonly scene: Scene;
   readonly json: boolean;
   readonly dryRun: boolean;
+  readonly force: boolean;
   /** What follows the sub-command. */
   readonly operands: readonly string[];
 }

@@ -7,6 +7,7 @@ import { type Command, readArguments, type Terminal, UsageError } from "../comma
 import { readConfiguration } from "../configuration.ts";
 import { checkStores } from "./check.ts";
 import type { Given } from "./given.ts";
+import { list } from "./list.ts";
 import { release } from "./release.ts";
 import { repairStores } from "./repair.ts";
 import { Scene, type Scope } from "./scene.ts";
@@ -17,11 +18,13 @@ const OPTIONS = {
   network: { type: "string" },
   netconf: { type: "string" },
   "dry-run": { type: "boolean" },
+  force: { type: "boolean" },
   json: { type: "boolean" },
 } as const;
 
 /** Each returns the exit status. */
 const COMMANDS: Readonly<Record<string, (given: Given, terminal: Terminal) => number>> = {
+  list,
   show,
   check: checkStores,
   repair: repairStores,
@@ -29,14 +32,16 @@ const COMMANDS: Readonly<Record<string, (given: Given, terminal: Terminal) => nu
 };
 
 export const ipam: Command = {
-  help: `slash32 ipam show | check | repair [--dry-run] | release ATTACHMENT
+  help: `slash32 ipam list | show | check | repair [--dry-run] | release WHAT [--force]
 
 The store of leases, held against the kernel of this host. No runtime is needed.
 
+  list              every address that is held and who holds it, one a line, by the stores alone
   show              attachments with their addresses, pods and host ends, and whether all is well with them
   check             every disagreement between store, links, routes and sandboxes; exit status 1 if there is any
   repair            settles them, printing what it does as the commands it stands for; with --dry-run it only prints
-  release           removes one attachment, NETWORK/CONTAINER/INTERFACE, as DEL does
+  release           gives one attachment's addresses back: WHAT is NETWORK/CONTAINER/INTERFACE, or an address. Refused
+                    while the kernel uses it; with --force its host end is removed first, as DEL does
 
   --state-dir DIR   where the stores are (default: ${DEFAULT_STATE_DIR})
   --network NAME    this network alone (default: all that have a store there, or host ends on this host)
@@ -49,16 +54,18 @@ on is left to it. A database that is damaged is moved aside and made anew from t
 Examples:
   slash32 ipam show --netconf /etc/cni/net.d/10-slash32.conflist
   slash32 ipam check
+  slash32 ipam release 10.20.1.2
   slash32 ipam repair --dry-run
 `,
   run(args, terminal) {
     const { values, positionals } = readArguments(args, OPTIONS);
     const [name = "", ...operands] = positionals;
     const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-    if (command === undefined) throw new UsageError(`ipam ${name}: expected show, check, repair or release`);
+    if (command === undefined)
+      throw new UsageError(`ipam ${name}: expected list, show, check, repair or release`);
     using scene = new Scene(scopeOf(values));
-    const { json = false, "dry-run": dryRun = false } = values;
-    return command({ scene, json, dryRun, operands }, terminal);
+    const { json = false, "dry-run": dryRun = false, force = false } = values;
+    return command({ scene, json, dryRun, force, operands }, terminal);
   },
 };
 
