@@ -25,7 +25,9 @@ const SLOWEST = 3;
  */
 export function logVerb(entry: Entry): void {
   const { logFile, logLevel = "info" } = entry.document;
-  if (typeof logFile !== "string" || (logLevel === "error" && entry.error === undefined)) return;
+  // A refused configuration is logged, too: one that is wrong must not decide where.
+  const isPath = typeof logFile === "string" && logFile.startsWith("/");
+  if (!isPath || (logLevel === "error" && entry.error === undefined)) return;
   try {
     const fd = openSync(logFile, "a", 0o600);
     try {

@@ -37,6 +37,9 @@ const VERBS: Readonly<Record<string, Verb>> = {
   GC: { since: "1.1.0", run: silent(gc) },
 };
 
+/** Far more than a node's worth of attachments; parsed, a hundred times as much memory. */
+const LONGEST_INPUT = 4 * 2 ** 20;
+
 /** Answers one request. Never throws. What is wrong is found in the specification's order: 4, 5, 6, 7, 1. */
 export function answer(environment: Environment, readStdin: () => string): Answer {
   let spoken: CniVersion = NEWEST_VERSION;
@@ -74,12 +77,16 @@ function verbOf({ verb }: Request, { cniVersion }: Netconf): Verb {
 }
 
 function readInput(readStdin: () => string): string {
+  let text: string;
   try {
-    return readStdin();
+    text = readStdin();
   } catch (error) {
     const message = `Cannot read the network configuration from standard input: ${(error as Error).message}`;
     throw new CniError(Code.io, "InputUnreadable", message, undefined, { cause: error });
   }
+  if (text.length <= LONGEST_INPUT) return text;
+  const message = `Cannot read the network configuration: it has ${text.length} characters, expected at most ${LONGEST_INPUT}`;
+  throw new CniError(Code.undecodable, "UndecodableConfig", message);
 }
 
 /** The version in a configuration that may be anything: an answer speaks it even to refuse the rest. */

@@ -1,0 +1,164 @@
+// Bad requests to the executable: what the process makes of them, and what is left when it has gone.
+import { mkdirSync, readdirSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { TestHost } from "../helpers/lab.ts";
+import { picture } from "../helpers/picture.ts";
+import { EXECUTABLE } from "../helpers/plugin.ts";
+import { FULL, SEED } from "./full.ts";
+import { type BadRequest, badRequest, passable } from "./input.ts";
+import { assertDeserved } from "./verdict.ts";
+
+const CASES = FULL ? 10_000 : 2000;
+const LANES = 3;
+/** Of the processor's time: an idle machine needs no longer. */
+const LONGEST_MS = 2000;
+const MEGABYTE = 2 ** 20;
+/** wait4(2) counts in what the tests' own process had when it started the other: that is most of it. */
+const MOST_BYTES = 700 * MEGABYTE;
+
+let host: TestHost;
+let stateDir: string;
+let directory: string;
+let before: ReturnType<typeof outside>;
+
+beforeAll(() => {
+  host = new TestHost();
+  directory = join(host.stateDir, "here");
+  stateDir = join(host.stateDir, "state");
+  for (const path of [directory, stateDir]) mkdirSync(path);
+  before = outside();
+});
+afterAll(() => host[Symbol.dispose]());
+
+function outside() {
+  // Without a stateDir it is /run/slash32.
+  const run = readdirSync("/run").filter((name) => name !== "slash32");
+  return { run, beside: readdirSync(host.stateDir), here: readdirSync(directory), kernel: picture(host) };
+}
+
+type Cost = { cpuMs: number; memoryBytes: number };
+
+/** Throws unless the answer is what the request deserves. */
+async function judge(request: BadRequest): Promise<Cost> {
+  const environment = passable(request);
+  const child = Bun.spawn(["nsenter", `--net=${host.path}`, "--", EXECUTABLE], {
+    stdin: request.stdin,
+    stdout: "pipe",
+    stderr: "pipe",
+    cwd: directory,
+    env: { PATH: process.env.PATH ?? "", ...environment },
+    timeout: 30_000,
+  });
+  const output = Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+  const [stdout, stderr] = await output;
+  await child.exited;
+  const words = JSON.stringify({
+    environment,
+    stdin: new TextDecoder().decode(request.stdin.subarray(0, 2000)),
+  });
+  try {
+    // Without a command, it is a person who calls.
+    if (environment.CNI_COMMAND) {
+      const json = stdout === "" ? undefined : JSON.parse(stdout);
+      assertDeserved({ ...request, environment }, { exitCode: child.exitCode ?? -1, json });
+      if (stderr !== "") throw new Error(`Cannot accept on stderr: ${stderr}`);
+    }
+  } catch (error) {
+    throw new Error(
+      `${(error as Error).message}\n${stdout.slice(0, 500)}${stderr.slice(0, 500)}\n${words.slice(0, 3000)}`,
+    );
+  }
+  const { cpuTime, maxRSS } = child.resourceUsage() as {
+    cpuTime: { total: number | bigint };
+    maxRSS: number;
+  };
+  return { cpuMs: Number(cpuTime.total) / 1000, memoryBytes: maxRSS };
+}
+
+test(`${CASES} bad requests`, { timeout: 1_800_000 }, async () => {
+  const places = { stateDir, netns: join(host.stateDir, "netns") };
+  const queue = fc.sample(badRequest(places), { seed: SEED, numRuns: CASES });
+  const costs: Cost[] = [];
+  const lane = async () => {
+    for (let request = queue.shift(); request; request = queue.shift()) costs.push(await judge(request));
+  };
+  await Promise.all(Array.from({ length: LANES }, lane));
+
+  const slowest = Math.max(...costs.map(({ cpuMs }) => cpuMs));
+  const largest = Math.max(...costs.map(({ memoryBytes }) => memoryBytes));
+  console.log(`${CASES} bad requests to the executable, at most ${slowest.toFixed(0)} ms of CPU`);
+  expect(costs.length).toBe(CASES);
+  expect(slowest).toBeLessThan(LONGEST_MS);
+  expect(largest).toBeLessThan(MOST_BYTES);
+  expect(outside()).toEqual(before);
+});
+
+const long = "x".repeat(10 * MEGABYTE);
+const encoder = new TextEncoder();
+
+/** Everything that is in order, but for one thing. */
+function spoilt(one: {
+  env?: Record<string, string>;
+  netconf?: object;
+  stdin?: string | Uint8Array;
+}): BadRequest {
+  const netconf = { cniVersion: "1.1.0", name: "podnet", type: "slash32", stateDir, ...one.netconf };
+  const stdin = one.stdin ?? JSON.stringify(netconf);
+  const environment = {
+    CNI_COMMAND: "ADD",
+    CNI_CONTAINERID: "c1",
+    CNI_NETNS: "/nowhere",
+    CNI_IFNAME: "eth0",
+    ...one.env,
+  };
+  return { environment, stdin: typeof stdin === "string" ? encoder.encode(stdin) : stdin };
+}
+
+test.each([
+  ["3 MB of a name", () => spoilt({ netconf: { name: long.slice(0, 3 * MEGABYTE) } })],
+  [
+    "3 MB of a subnet",
+    () => spoilt({ netconf: { ipam: { ranges: [[{ subnet: long.slice(0, 3 * MEGABYTE) }]] } } }),
+  ],
+  ["3 MB of nothing but brackets", () => spoilt({ stdin: "[".repeat(3 * MEGABYTE) })],
+  ["10 MB of a key that nobody knows", () => spoilt({ netconf: { x: long } })],
+  ["10 MB of a name", () => spoilt({ netconf: { name: long } })],
+  ["10 MB of a subnet", () => spoilt({ netconf: { ipam: { ranges: [[{ subnet: long }]] } } })],
+  ["10 MB of a MAC", () => spoilt({ netconf: { runtimeConfig: { mac: long } } })],
+  [
+    "10 MB of a state directory",
+    () => spoilt({ env: { CNI_COMMAND: "DEL" }, netconf: { stateDir: `/${long}` } }),
+  ],
+  [
+    "a million ranges",
+    () => spoilt({ netconf: { ipam: { ranges: [new Array(1e5).fill({ subnet: "10.0.0.0/8" })] } } }),
+  ],
+  [
+    "50 000 attachments to keep",
+    () =>
+      spoilt({
+        env: { CNI_COMMAND: "GC" },
+        netconf: { "cni.dev/valid-attachments": new Array(5e4).fill({ containerID: "c", ifname: "eth0" }) },
+      }),
+  ],
+  ["100 000 routes", () => spoilt({ netconf: { routes: new Array(1e5).fill({ dst: "10.0.0.0/8" }) } })],
+  [
+    "lists in lists, 100 000 deep",
+    () => spoilt({ stdin: `{"name":"podnet","x":${"[".repeat(1e5)}${"]".repeat(1e5)}}` }),
+  ],
+  ["objects in objects, 100 000 deep", () => spoilt({ stdin: `${'{"x":'.repeat(1e5)}1${"}".repeat(1e5)}` })],
+  ["10 MB of nothing but brackets", () => spoilt({ stdin: "[".repeat(10 * MEGABYTE) })],
+  ["10 MB of NUL", () => spoilt({ stdin: new Uint8Array(10 * MEGABYTE) })],
+  [
+    "a hundred thousand times the same key",
+    () => spoilt({ stdin: `{${'"name":"a",'.repeat(1e5)}"name":"podnet","cniVersion":"1.1.0"}` }),
+  ],
+  ["an environment of 100 KB", () => spoilt({ env: { CNI_ARGS: "A=B;".repeat(25_000) } })],
+] as const)("%s", { timeout: 60_000 }, async (_, make) => {
+  const { cpuMs, memoryBytes } = await judge(make());
+  expect(cpuMs).toBeLessThan(LONGEST_MS);
+  expect(memoryBytes).toBeLessThan(MOST_BYTES);
+  expect(outside()).toEqual(before);
+});
