@@ -65,21 +65,16 @@ export class Containerd {
 
   /** Starts it, and returns when it answers and has found a network configuration. */
   async start(): Promise<void> {
-    const script = "echo $$ >pid; exec containerd --config config.toml";
+    const script = 'cd "$1"; echo $$ >pid; exec containerd --config config.toml';
     const log = openSync(join(this.#directory, "log"), "a");
-    const [program, ...args] = this.#enclosure.command(
-      "sh",
-      "-euc",
-      `cd "$1"; ${script}`,
-      "sh",
-      this.#directory,
-    );
-    Bun.spawn([program, ...args], { stdin: "ignore", stdout: log, stderr: log });
+    const [program, ...args] = this.#enclosure.command("sh", "-euc", script, "sh", this.#directory);
+    const running = Bun.spawn([program, ...args], { stdin: "ignore", stdout: log, stderr: log });
     closeSync(log);
     this.#cri = connectCri(this.socket);
     const deadline = Date.now() + START_MS;
     while (!(await isReady(this.cri))) {
-      if (Date.now() > deadline) throw new Error(`Cannot start containerd:\n${this.log}`);
+      if (running.exitCode !== null || Date.now() > deadline)
+        throw new Error(`Cannot start containerd:\n${this.log}`);
       await Bun.sleep(100);
     }
   }
