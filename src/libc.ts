@@ -1,6 +1,7 @@
-// The C library: the handful of calls that neither Bun nor Node offers. The only import of bun:ffi.
+// The C library: the handful of calls that neither Bun nor Node offers, and those that are at hand at once where Node's
+// own would have to be loaded first. The only import of bun:ffi.
 import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
-import { constants } from "node:os";
+import { EINTR, EINVAL, errnoName } from "./errno.ts";
 
 const POLLIN = 0x1;
 // include/uapi/asm-generic/fcntl.h, include/uapi/linux/fcntl.h
@@ -18,19 +19,30 @@ const { symbols: libc } = dlopen("libc.so.6", {
   recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   setns: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+  open: { args: ["ptr", "i32", "u32"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
+  read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
+  strerror: { args: ["i32"], returns: "ptr" },
   __errno_location: { args: [], returns: "ptr" },
 });
 
-/** A call into the kernel that failed: which call, and errno by its name ("EPERM"). */
+const encoder = new TextEncoder();
+
+/** A call into the kernel that failed: which call, errno by its name ("EPERM"), and strerror's words. */
 export class SystemError extends Error {
   override readonly name = "SystemError";
   readonly call: string;
   readonly code: string;
+  readonly reason: string;
 
   constructor(call: string, errno: number, options?: ErrorOptions) {
-    super(`Cannot ${call}: ${describeErrno(errno)}`, options);
+    const reason = describeErrno(errno);
+    super(`Cannot ${call}: ${reason}`, options);
     this.call = call;
     this.code = errnoName(errno);
+    this.reason = reason;
   }
 }
 
@@ -65,9 +77,42 @@ export function fcntlLock(fd: number, command: number, flock: Uint8Array): void 
   checked("fcntl", () => libc.fcntl(fd, command, ptr(flock)));
 }
 
-/** What only a person's command needs is loaded when it is first called: each symbol costs time at start. */
+/** open(2), never to be inherited. The caller closes the descriptor. */
+export function open(path: string, flags: number, mode = 0): number {
+  const call = `open ${path}`;
+  const text = cString(path, call);
+  return checked(call, () => libc.open(ptr(text), flags | O_CLOEXEC, mode));
+}
+
+/** close(2). The descriptor is gone in any case, and nothing that we write waits for it: there is nothing to report. */
+export function close(fd: number): void {
+  libc.close(fd);
+}
+
+/** read(2): how many bytes it was, 0 at the end. */
+export function readBytes(fd: number, buffer: Uint8Array): number {
+  return checked("read", () => libc.read(fd, ptr(buffer), buffer.byteLength));
+}
+
+/** write(2): how many bytes it was. */
+export function writeBytes(fd: number, bytes: Uint8Array): number {
+  return checked("write", () => libc.write(fd, ptr(bytes), bytes.byteLength));
+}
+
+/** statx(2) of a path, or with AT_EMPTY_PATH and "" of an open file: a `struct statx`, alike on every architecture. */
+export function statx(fd: number, path: string, flags: number, mask: number): DataView {
+  const call = path === "" ? "stat" : `stat ${path}`;
+  const text = cString(path, call);
+  const bytes = new Uint8Array(256);
+  checked(call, () => libc.statx(fd, ptr(text), flags, mask, ptr(bytes)));
+  return new DataView(bytes.buffer);
+}
+
+/** What neither ADD nor DEL needs is loaded when it is first called: each symbol costs time at start. */
 function openLater() {
   return dlopen("libc.so.6", {
+    access: { args: ["ptr", "i32"], returns: "i32" },
+    statfs: { args: ["ptr", "ptr"], returns: "i32" },
     bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
     recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
@@ -80,6 +125,22 @@ let later: ReturnType<typeof openLater> | undefined;
 function laterCalls(): ReturnType<typeof openLater> {
   later ??= openLater();
   return later;
+}
+
+/** access(2). Throws when the path is not there, or not to be used in this `mode`. */
+export function access(path: string, mode: number): void {
+  const call = `access ${path}`;
+  const text = cString(path, call);
+  checked(call, () => laterCalls().access(ptr(text), mode));
+}
+
+/** statfs(2): a `struct statfs` of 64-bit Linux. */
+export function statfs(path: string): DataView {
+  const call = `statfs ${path}`;
+  const text = cString(path, call);
+  const bytes = new Uint8Array(256);
+  checked(call, () => laterCalls().statfs(ptr(text), ptr(bytes)));
+  return new DataView(bytes.buffer);
 }
 
 /** bind(2); `address` is a whole `struct sockaddr_*`. */
@@ -131,16 +192,13 @@ export function pipe(bytes: number): { readonly readEnd: number; readonly writeE
 
 /** strerror(3) with the name in front of it would be "EEXIST: File exists"; this is the text alone. */
 export function describeErrno(errno: number): string {
-  // Loaded only when there is something to describe: each symbol costs time at start.
-  const { symbols } = dlopen("libc.so.6", { strerror: { args: ["i32"], returns: "ptr" } });
-  return String(new CString(symbols.strerror(errno) as Pointer));
+  return String(new CString(libc.strerror(errno) as Pointer));
 }
 
-/** "EEXIST" for 17, by the kernel's own name: 95, which the C library calls ENOTSUP as well, is EOPNOTSUPP. */
-export function errnoName(errno: number): string {
-  const names = Object.entries(constants.errno).filter(([name]) => name !== "ENOTSUP");
-  for (const [name, value] of names) if (value === errno) return name;
-  return `errno ${errno}`;
+/** With a NUL at its end and nowhere else: the kernel would open what stands before it. */
+function cString(text: string, call: string): Uint8Array {
+  if (text.includes("\0")) throw new SystemError(call, EINVAL);
+  return encoder.encode(`${text}\0`);
 }
 
 /** Turns -1 into a SystemError; what a signal interrupted is tried again. */
@@ -150,6 +208,6 @@ function checked(call: string, attempt: () => number | bigint): number {
     if (value !== -1) return value;
     // Read at once: the next call of anybody on this thread may overwrite it.
     const errno = read.i32(libc.__errno_location() as Pointer);
-    if (errno !== constants.errno.EINTR) throw new SystemError(call, errno);
+    if (errno !== EINTR) throw new SystemError(call, errno);
   }
 }

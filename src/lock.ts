@@ -1,5 +1,5 @@
 // Locks between processes: fair, without polling, and let go by the kernel when their holder dies.
-import { closeSync, openSync } from "node:fs";
+import { closeFile, O_APPEND, O_CREAT, O_WRONLY, openFile } from "./files.ts";
 import { fcntlLock, SystemError } from "./libc.ts";
 
 // include/uapi/asm-generic/fcntl.h
@@ -17,7 +17,7 @@ export class LockFile implements Disposable {
 
   /** Creates the file (0600) if need be; its directory must exist. */
   constructor(path: string) {
-    this.#fd = openSync(path, "a", 0o600);
+    this.#fd = openFile(path, O_WRONLY | O_APPEND | O_CREAT);
   }
 
   /** Waits until the byte is ours; disposing of the answer gives it back. The kernel serves the waiters. */
@@ -50,7 +50,7 @@ export class LockFile implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#fd);
+    closeFile(this.#fd);
   }
 }
 

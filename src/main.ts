@@ -1,6 +1,6 @@
 // Joins environment, input, output and exit status to one command. The only file that knows of the process.
-import { readFileSync, writeSync } from "node:fs";
 import { answer } from "./cni/plugin.ts";
+import { readText, writeText } from "./files.ts";
 
 // Leaves at once: nothing here is worth waiting for. No top-level `await`: it would make the bundle wait for it too.
 if (process.env.CNI_COMMAND) process.exit(runPlugin());
@@ -8,7 +8,7 @@ else runCommand().then(process.exit);
 
 /** A container runtime calls. */
 function runPlugin(): number {
-  const { stdout, exitCode } = answer(process.env, () => readFileSync(0, "utf8"));
+  const { stdout, exitCode } = answer(process.env, () => readText(0));
   return stdout === undefined || write(1, `${JSON.stringify(stdout)}\n`) ? exitCode : 1;
 }
 
@@ -19,7 +19,7 @@ async function runCommand(): Promise<number> {
   return run(process.argv.slice(2), {
     out: (text) => write(1, text),
     err: (text) => write(2, text),
-    input: () => readFileSync(0, "utf8"),
+    input: () => readText(0),
     colours: process.stdout.isTTY === true && !process.env.NO_COLOR,
     environment: process.env,
   });
@@ -27,14 +27,10 @@ async function runCommand(): Promise<number> {
 
 /** Whole, by write(2): `process.stdout` takes longer to set up than ADD takes to wire. False if the reader is gone. */
 function write(fd: number, text: string): boolean {
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length; ) {
-    try {
-      at += writeSync(fd, bytes, at);
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      if (code !== "EAGAIN" && code !== "EINTR") return false;
-    }
+  try {
+    writeText(fd, text);
+    return true;
+  } catch {
+    return false;
   }
-  return true;
 }

@@ -1,6 +1,5 @@
 // A pipe for what a program says, read when the program has ended, whoever else still holds the other end.
-import { closeSync, readSync } from "node:fs";
-import { pipe } from "./libc.ts";
+import { close, pipe, readBytes, SystemError } from "./libc.ts";
 
 /**
  * Nobody waits for an end of file: a grandchild that was left running keeps a pipe open for as long as it lives. What
@@ -30,15 +29,15 @@ export class Pipe implements Disposable {
 
   #readSome(chunk: Buffer): number {
     try {
-      return readSync(this.#readEnd, chunk);
+      return readBytes(this.#readEnd, chunk);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return 0; // empty, for now
+      if (error instanceof SystemError && error.code === "EAGAIN") return 0; // empty, for now
       throw error;
     }
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.#readEnd);
-    closeSync(this.writeEnd);
+    close(this.#readEnd);
+    close(this.writeEnd);
   }
 }

@@ -1,5 +1,5 @@
 // The log: one line of JSON for each verb, for whoever has to find out later what happened.
-import { closeSync, openSync, writeSync } from "node:fs";
+import { O_APPEND, O_CREAT, O_WRONLY, withFile, writeText } from "../files.ts";
 import { takenSpans } from "../trace.ts";
 import type { ErrorObject } from "./error.ts";
 import type { NetconfDocument } from "./netconf.ts";
@@ -29,12 +29,8 @@ export function logVerb(entry: Entry): void {
   const isPath = typeof logFile === "string" && logFile.startsWith("/");
   if (!isPath || (logLevel === "error" && entry.error === undefined)) return;
   try {
-    const fd = openSync(logFile, "a", 0o600);
-    try {
-      writeSync(fd, `${JSON.stringify(line(entry, logLevel === "debug"))}\n`);
-    } finally {
-      closeSync(fd);
-    }
+    const text = `${JSON.stringify(line(entry, logLevel === "debug"))}\n`;
+    withFile(logFile, O_WRONLY | O_APPEND | O_CREAT, (fd) => writeText(fd, text));
   } catch {
     // See above.
   }

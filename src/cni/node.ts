@@ -1,7 +1,6 @@
 // What the node knows of itself: <stateDir>/node.json, written by the installer or the agent.
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Family, parsePrefix } from "../address.ts";
+import { findText } from "../files.ts";
 import { validateNode } from "../generated/validators.ts";
 import type { Mistake, PodCidrs } from "../ipam/range.ts";
 import { CniError, Code } from "./error.ts";
@@ -15,13 +14,8 @@ export interface Node {
 /** Reads the file; a node without one knows nothing, which is no error here. Throws a CniError when it is wrong. */
 export function readNode(stateDir: string): Node {
   const path = nodePath(stateDir);
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { podCidrs: {}, mtu: undefined };
-    throw new CniError(Code.io, "NodeFileUnreadable", `Cannot read ${path}: ${(error as Error).message}`);
-  }
+  const text = readNodeFile(path);
+  if (text === undefined) return { podCidrs: {}, mtu: undefined };
   const document = parse(text, path);
   const mistakes = [...mistakesIn(validateNode, document)];
   const podCidrs: Partial<Record<Family, string>> = {};
@@ -36,7 +30,16 @@ export function readNode(stateDir: string): Node {
 }
 
 export function nodePath(stateDir: string): string {
-  return join(stateDir, "node.json");
+  return `${stateDir}/node.json`;
+}
+
+function readNodeFile(path: string): string | undefined {
+  try {
+    return findText(path);
+  } catch (error) {
+    const { message } = error as Error;
+    throw new CniError(Code.io, "NodeFileUnreadable", message, undefined, { cause: error });
+  }
 }
 
 function parse(text: string, path: string): { podCIDRs?: string[]; mtu?: number } {

@@ -1,5 +1,5 @@
 // Network namespaces: opening them, working inside them, coming back.
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
+import { closeFile, O_NONBLOCK, O_RDONLY, openFile, statusOf } from "../files.ts";
 import { SystemError, setns } from "../libc.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { NETLINK_ROUTE } from "./rtnetlink/family.ts";
@@ -39,13 +39,12 @@ export class Namespace implements Disposable {
     this.path = path;
     this.fd = fd;
     this.#isOurs = isOurs;
-    const { dev, ino } = attempt(`stat "${path}"`, () => fstatSync(fd));
-    this.identity = `${dev}:${ino}`;
+    this.identity = statusOf(fd).identity;
   }
 
   /** The calling thread's own. */
   static current(): Namespace {
-    return new Namespace(OWN, openOwn(), true);
+    return new Namespace(OWN, openFile(OWN, O_RDONLY), true);
   }
 
   /** Throws a NamespaceError when the path is missing, or leads to anything but a network namespace. */
@@ -53,18 +52,17 @@ export class Namespace implements Disposable {
     let fd: number;
     try {
       // Were it a fifo, opening it would wait for a writer for ever.
-      fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+      fd = openFile(path, O_RDONLY | O_NONBLOCK);
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? "EIO";
-      const reason = code === "ENOENT" ? "no such file" : (error as Error).message;
-      throw new NamespaceError(path, code, reason, { cause: error });
+      const { code, reason } = error as SystemError;
+      throw new NamespaceError(path, code, code === "ENOENT" ? "no such file" : reason, { cause: error });
     }
     const namespace = new Namespace(path, fd, false);
     try {
       // The kernel is asked to enter a *network* namespace: it refuses any other kind, and any other file.
       namespace.inside(() => undefined);
     } catch (error) {
-      closeSync(fd);
+      closeFile(fd);
       // Anything else than EINVAL is not the path's fault: EPERM is ours.
       if (!(error instanceof SystemError) || error.code !== "EINVAL") throw error;
       throw new NamespaceError(path, error.code, "it is not a network namespace", { cause: error });
@@ -80,7 +78,7 @@ export class Namespace implements Disposable {
     if (isLost)
       throw new Error("Cannot work in a network namespace: the thread is in another than it should be");
     if (this.#isOurs) return work();
-    const home = openOwn();
+    const home = openFile(OWN, O_RDONLY);
     try {
       setns(this.fd, CLONE_NEWNET);
       try {
@@ -89,7 +87,7 @@ export class Namespace implements Disposable {
         returnTo(home);
       }
     } finally {
-      closeSync(home);
+      closeFile(home);
     }
   }
 
@@ -101,7 +99,7 @@ export class Namespace implements Disposable {
 
   [Symbol.dispose](): void {
     this.#netlink?.[Symbol.dispose]();
-    closeSync(this.fd);
+    closeFile(this.fd);
   }
 }
 
@@ -111,19 +109,5 @@ function returnTo(home: number): void {
   } catch (error) {
     isLost = true;
     throw error;
-  }
-}
-
-function openOwn(): number {
-  return attempt(`open ${OWN}`, () => openSync(OWN, "r"));
-}
-
-/** What node:fs throws, as every other call into the kernel throws it. */
-function attempt<T>(call: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    const { errno } = error as NodeJS.ErrnoException;
-    throw errno === undefined ? error : new SystemError(call, Math.abs(errno), { cause: error });
   }
 }

@@ -1,5 +1,6 @@
 // Kernel settings under /proc/sys. Which namespace's they are depends on who opens the file.
-import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
+import { findText, O_WRONLY, withFile, writeText } from "../files.ts";
+import { SystemError } from "../libc.ts";
 import type { Namespace } from "./netns.ts";
 
 /** A setting that could not be read or written. `code` is errno by name: ENOENT when the kernel has no such key. */
@@ -8,15 +9,11 @@ export class SysctlError extends Error {
   readonly key: string;
   readonly code: string;
 
-  constructor(attempt: string, key: string, cause: NodeJS.ErrnoException) {
-    super(
-      `Cannot ${attempt}: ${cause.code === "ENOENT" ? "the kernel has no such setting" : cause.message}`,
-      {
-        cause,
-      },
-    );
+  constructor(attempt: string, key: string, cause: SystemError) {
+    const reason = cause.code === "ENOENT" ? "the kernel has no such setting" : cause.reason;
+    super(`Cannot ${attempt}: ${reason}`, { cause });
     this.key = key;
-    this.code = cause.code ?? "EIO";
+    this.code = cause.code;
   }
 }
 
@@ -27,25 +24,23 @@ export function sysctlPath(key: string): string {
 
 /** `undefined` when the kernel has no such key (IPv6 switched off, interface gone). */
 export function readSysctl(namespace: Namespace, key: string): string | undefined {
-  try {
-    return namespace.inside<string>(() => readFileSync(sysctlPath(key), "utf8").trim());
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new SysctlError(`read ${sysctlPath(key)}`, key, error as NodeJS.ErrnoException);
-  }
+  const path = sysctlPath(key);
+  return namespace.inside<string | undefined>(() => {
+    return attempt(`read ${path}`, key, () => findText(path)?.trim());
+  });
 }
 
 export function writeSysctl(namespace: Namespace, key: string, value: string): void {
+  const path = sysctlPath(key);
+  namespace.inside<void>(() => {
+    attempt(`echo ${value} > ${path}`, key, () => withFile(path, O_WRONLY, (fd) => writeText(fd, value)));
+  });
+}
+
+function attempt<T>(what: string, key: string, work: () => T): T {
   try {
-    namespace.inside<void>(() => {
-      const fd = openSync(sysctlPath(key), constants.O_WRONLY);
-      try {
-        writeSync(fd, value);
-      } finally {
-        closeSync(fd);
-      }
-    });
+    return work();
   } catch (error) {
-    throw new SysctlError(`echo ${value} > ${sysctlPath(key)}`, key, error as NodeJS.ErrnoException);
+    throw error instanceof SystemError ? new SysctlError(what, key, error) : error;
   }
 }

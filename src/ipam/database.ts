@@ -1,8 +1,8 @@
 // The database of a network's store: its schema, and what becomes of one that is new, lost or damaged.
 import { Database, type SQLQueryBindings } from "bun:sqlite";
-import { closeSync, existsSync, openSync } from "node:fs";
 import { addressBytes } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
+import { findStatus, O_APPEND, O_CREAT, O_WRONLY, withFile } from "../files.ts";
 import { type Intent, type Lease, LeaseError, type Witness } from "./lease.ts";
 
 const SCHEMA_VERSION = 1;
@@ -50,7 +50,7 @@ export type Row = Record<string, SQLQueryBindings>;
 /** Opens it for the holder of the store's lock, making it (0600) if need be; a new one begins with what the witness tells. */
 export function openDatabase(path: string, witness: Witness | undefined): Database {
   // SQLite would make it for all to read, and gives the journal the same mode.
-  closeSync(openSync(path, "a", 0o600));
+  withFile(path, O_WRONLY | O_APPEND | O_CREAT, () => {});
   const database = new Database(path, { create: true, strict: true });
   try {
     // The tmpfs dies with the kernel state it describes, so nothing need reach a disk; the journal is for kill -9.
@@ -67,7 +67,7 @@ export function openDatabase(path: string, witness: Witness | undefined): Databa
 /** A copy in memory, sound from end to end; of none, or of a damaged one, what a new one would begin with. */
 export function copyDatabase(path: string, witness: Witness | undefined): Database {
   try {
-    if (existsSync(path)) {
+    if (findStatus(path)) {
       using original = new Database(path, { readwrite: true, create: false, strict: true });
       assertSound(original);
       if (!isEmptyDatabase(original)) return Database.deserialize(original.serialize(), { strict: true });

@@ -1,6 +1,5 @@
 // Another IPAM plugin gives the addresses: it is executed as the CNI specification says (section 4, "Delegation").
-import { statSync } from "node:fs";
-import { join } from "node:path";
+import { nodeFiles } from "../files.ts";
 import { Pipe } from "../pipe.ts";
 import { timed } from "../trace.ts";
 
@@ -97,7 +96,7 @@ function findPlugin({ type, path }: Delegate): string {
   if (type.includes("/") || type === "." || type === "..") {
     throw new DelegateError(`Cannot find IPAM plugin "${type}": a name must not contain "/"`);
   }
-  const found = path.map((directory) => join(directory, type)).find(isFile);
+  const found = path.map((directory) => `${directory}/${type}`).find(isFile);
   if (found === undefined) {
     throw new DelegateError(
       `Cannot find IPAM plugin "${type}": it is not in CNI_PATH (${path.join(":") || "empty"})`,
@@ -109,7 +108,7 @@ function findPlugin({ type, path }: Delegate): string {
 /** What cannot be looked at is passed over, as a shell does with its PATH. */
 function isFile(path: string): boolean {
   try {
-    return statSync(path).isFile();
+    return nodeFiles().statSync(path).isFile();
   } catch {
     return false;
   }

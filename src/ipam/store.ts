@@ -1,10 +1,10 @@
 // The store: which attachment holds which address, on tmpfs, in one SQLite database for each network.
 // That no address and no attachment is there twice is the database's promise, not this code's.
 import type { Database, SQLQueryBindings } from "bun:sqlite";
-import { accessSync, constants, existsSync, mkdirSync, renameSync, statfsSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
 import { type Address, addressFromBytes } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
+import { assertRoom, findStatus, nodeFiles } from "../files.ts";
+import { SystemError } from "../libc.ts";
 import { LockFile } from "../lock.ts";
 import { timed } from "../trace.ts";
 import {
@@ -53,7 +53,7 @@ export class Store implements Disposable {
   readonly #witness: Witness | undefined;
   #opened: Database | undefined;
   /** Of the database that is open; that of a copy has none. */
-  #inode: number | undefined;
+  #identity: string | undefined;
 
   private constructor(network: string, directory: string, locks: Locks, witness?: Witness) {
     this.network = network;
@@ -64,7 +64,7 @@ export class Store implements Disposable {
 
   /** Opens the network's store, making it (0700, 0600) if need be. Throws a StoreError. */
   static open(stateDir: string, network: string, witness?: Witness): Store {
-    const directory = join(stateDir, network);
+    const directory = directoryOf(stateDir, network);
     return attempt(`open the store in ${directory}`, () => {
       return new Store(network, directory, openLocks(directory), witness);
     });
@@ -75,12 +75,12 @@ export class Store implements Disposable {
    * Where there is none, or a damaged one and a witness, it is what `open` would begin with. Throws a StoreError.
    */
   static copy(stateDir: string, network: string, witness?: Witness): Store {
-    const directory = join(stateDir, network);
-    const path = join(directory, DATABASE);
+    const directory = directoryOf(stateDir, network);
+    const path = `${directory}/${DATABASE}`;
     const store = new Store(network, directory, NO_LOCKS, witness);
     store.#opened = attempt(`read the store in ${directory}`, () => {
       // A file that is there belongs to a store, and a store has locks.
-      using locks = existsSync(path) ? openLocks(directory) : NO_LOCKS;
+      using locks = findStatus(path) ? openLocks(directory) : NO_LOCKS;
       using _ = locks.hold(STORE_BYTE);
       return copyDatabase(path, witness);
     });
@@ -89,7 +89,7 @@ export class Store implements Disposable {
 
   /** Whether the network has a store: without one, or with an empty file, nothing is known to be held. */
   static exists(stateDir: string, network: string): boolean {
-    return (statSync(join(stateDir, network, DATABASE), { throwIfNoEntry: false })?.size ?? 0) > 0;
+    return (findStatus(`${directoryOf(stateDir, network)}/${DATABASE}`)?.bytes ?? 0) > 0;
   }
 
   /** Waits for all other verbs on this attachment; they wait until the answer is disposed of. */
@@ -243,7 +243,7 @@ export class Store implements Disposable {
   /** Damage to the database costs the database, not the work: once. */
   #surviving<T>(work: () => T): T {
     // Somebody else may have replaced it meanwhile, and nobody looks into the old one any more.
-    if (this.#inode !== undefined && this.#inode !== inodeOf(this.#path)) this.#close();
+    if (this.#identity !== undefined && this.#identity !== identityOf(this.#path)) this.#close();
     try {
       return work();
     } catch (error) {
@@ -259,7 +259,7 @@ export class Store implements Disposable {
     const aside = `${this.#path}.corrupt-${new Date().toISOString().replaceAll(/[-:.]/g, "")}`;
     // First the journal: SQLite would roll it back into a new database that stands beside it.
     for (const part of ["-journal", ""]) {
-      if (existsSync(this.#path + part)) renameSync(this.#path + part, aside + part);
+      if (findStatus(this.#path + part)) nodeFiles().renameSync(this.#path + part, aside + part);
     }
     this.#open(() => leases);
     return aside;
@@ -267,14 +267,14 @@ export class Store implements Disposable {
 
   #open(witness: Witness | undefined): Database {
     this.#opened = openDatabase(this.#path, witness);
-    this.#inode = inodeOf(this.#path);
+    this.#identity = identityOf(this.#path);
     return this.#opened;
   }
 
   #close(): void {
     this.#opened?.close();
     this.#opened = undefined;
-    this.#inode = undefined;
+    this.#identity = undefined;
   }
 
   get #database(): Database {
@@ -286,7 +286,7 @@ export class Store implements Disposable {
   }
 
   get #path(): string {
-    return join(this.#directory, DATABASE);
+    return `${this.#directory}/${DATABASE}`;
   }
 }
 
@@ -298,32 +298,33 @@ const NO_LOCKS: Locks = {
 };
 
 function openLocks(directory: string): LockFile {
-  const path = join(directory, LOCKS);
+  const path = `${directory}/${LOCKS}`;
   try {
     return new LockFile(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (!(error instanceof SystemError) || error.code !== "ENOENT") throw error;
+    nodeFiles().mkdirSync(directory, { recursive: true, mode: 0o700 });
     return new LockFile(path);
   }
+}
+
+function directoryOf(stateDir: string, network: string): string {
+  return `${stateDir}/${network}`;
 }
 
 function byteOf(attachmentNumber: bigint): bigint {
   return 1n + (attachmentNumber % ATTACHMENT_BYTES);
 }
 
-function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
+function identityOf(path: string): string | undefined {
+  return findStatus(path)?.identity;
 }
 
 /**
  * Whether a store could be written here, without writing: for STATUS, which leaves no traces. Throws a StoreError.
  */
 export function assertWritable(stateDir: string, network: string): void {
-  let directory = join(stateDir, network);
-  while (!existsSync(directory) && dirname(directory) !== directory) directory = dirname(directory);
-  attempt(`write in ${directory}`, () => {
-    accessSync(directory, constants.W_OK | constants.X_OK);
-    if (statfsSync(directory).bavail === 0) throw new Error("no space left on device");
-  });
+  let directory = directoryOf(stateDir, network);
+  while (!findStatus(directory) && directory !== "/") directory = directory.replace(/\/[^/]*$/, "") || "/";
+  attempt(`write in ${directory}`, () => assertRoom(directory));
 }

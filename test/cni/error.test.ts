@@ -12,11 +12,8 @@ import { thrown } from "../helpers/thrown.ts";
 
 const EPERM = 1;
 const EIO = 5;
+const EROFS = 30;
 const EOPNOTSUPP = 95;
-
-function errno(code: string, message: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(message), { code });
-}
 
 const REFUSED = new NetlinkError("ip link add a", "EEXIST", "File exists");
 const EXHAUSTED = new LeaseError(
@@ -38,9 +35,9 @@ test.each<[Error, number, string]>([
   ],
   [REFUSED, 102, "KernelRefused: Cannot ip link add a: File exists; remove what is there, or run DEL first"],
   [
-    new SysctlError("echo 1 > /proc/sys/a", "a", errno("EROFS", "read-only")),
+    new SysctlError("echo 1 > /proc/sys/a", "a", new SystemError("open /proc/sys/a", EROFS)),
     102,
-    "KernelRefused: Cannot echo 1 > /proc/sys/a: read-only; /proc/sys has to be writable",
+    "KernelRefused: Cannot echo 1 > /proc/sys/a: Read-only file system; /proc/sys has to be writable",
   ],
   [
     new SystemError("setns", EPERM),

@@ -137,7 +137,7 @@ function refused(step: Step): { steps: Step[]; words: RegExp } {
         words: /: Invalid argument$/, // it has no words for it (6.18)
       };
     case "sysctl":
-      return { steps: [{ ...step, value: "broken" }], words: /: EINVAL: invalid argument/ };
+      return { steps: [{ ...step, value: "broken" }], words: /: Invalid argument/ };
     case "up":
       return { steps: [{ ...step, alias: "x".repeat(300) }], words: /: Attribute failed policy validation$/ };
     case "address":

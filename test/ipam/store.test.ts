@@ -510,7 +510,7 @@ test("a directory that cannot be made is a StoreError with its path", ({ stateDi
   writeFileSync(join(stateDir, "file"), "");
   const error = thrown(() => Store.open(join(stateDir, "file"), "podnet"));
   expect(error).toBeInstanceOf(StoreError);
-  expect(error.message).toContain(`Cannot open the store in ${join(stateDir, "file", "podnet")}: ENOTDIR`);
+  expect(error.message).toMatch(/^Cannot open the store in .*\/file\/podnet: .*: Not a directory$/);
 });
 
 test("assertWritable() looks at the nearest directory there is, and writes nothing", ({ stateDir }) => {

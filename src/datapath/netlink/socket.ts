@@ -1,6 +1,6 @@
 // A conversation with the kernel: requests out, answers in. Every refusal that leaves here is a NetlinkError.
-import { closeSync } from "node:fs";
-import { describeErrno, errnoName, receive, SystemError, send, setSocketOption, socket } from "../../libc.ts";
+import { errnoName } from "../../errno.ts";
+import { close, describeErrno, receive, SystemError, send, setSocketOption, socket } from "../../libc.ts";
 import { concat } from "./attribute.ts";
 import { NetlinkError } from "./error.ts";
 import {
@@ -168,6 +168,6 @@ function kernelTransport(protocol: number): Transport {
         throw new RangeError(`answer of ${length} bytes, room for ${buffer.length}`);
       return buffer.subarray(0, length);
     },
-    [Symbol.dispose]: () => closeSync(fd),
+    [Symbol.dispose]: () => close(fd),
   };
 }
