@@ -26,7 +26,7 @@ export function checkEgress(
     notes.wrong(link.name, `${link.up ? "up" : "down"}, no carrier`, {
       expected: "a carrier",
       why: "the cable is unplugged, or its other end is down",
-      mend: `ip link set ${word(link.name)} up`,
+      mend: link.up ? "see to the cable, or to its other end" : `ip link set ${word(link.name)} up`,
     });
   } else if (senderMtu !== undefined && mtu < senderMtu) {
     notes.warning(link.name, `up, MTU ${mtu}`, {

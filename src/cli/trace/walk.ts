@@ -61,7 +61,7 @@ export function prepare(question: Question, host: Namespace, undo: DisposableSta
   return { question, host, flow, ends: [visit(question.from), visit(question.to)] };
 }
 
-/** What a probe has shown of who is beyond the host: an answer, which came in by this interface. */
+/** What a probe has shown of who is beyond the host: an answer, which came in, or wanted to, by this interface. */
 export interface Answer {
   readonly dev: Device;
 }
@@ -133,7 +133,7 @@ function beyond({ from, to }: Flow, { translation, decision }: Crossed, answer?:
   const notes = new Notes(BEYOND);
   if (decision?.kind !== "forward") return notes;
   const doubt = `whether ${formatAddress(to)} has a route to ${formatAddress(from)} cannot be seen from here`;
-  if (answer) notes.ok("way back", `the probe was answered by way of ${answer.dev.name}`);
+  if (answer) notes.ok("way back", `the probe's answer comes by ${answer.dev.name}`);
   else if (translation) notes.ok("way back", `to the host's own address (${translation.kind})`);
   else notes.unknown("way back", doubt);
   return notes;

@@ -34,7 +34,7 @@ export interface Probe {
   readonly needsAnswer: boolean;
   /** Why it was not even sent. */
   readonly refusal: string | undefined;
-  /** By which interface of the host an answer came in from beyond, where that is not the one it is expected by. */
+  /** By which interface of the host an answer came in from beyond, or wanted to, where another was expected. */
   readonly answeredBy: string | undefined;
 }
 
@@ -172,10 +172,19 @@ function ordered(
   const strays = others.filter(({ kind }) => kind !== "arp");
   return {
     sightings: [...questions, ...expected, ...strays],
-    answeredBy: strays.find(({ kind, place, direction }) => {
-      return kind === "reply" && place === HOST && direction === "in";
-    })?.dev,
+    answeredBy: (strays.find(isAnswer) ?? questions.find((asked) => isLostQuestion(asked, expected)))?.dev,
   };
+}
+
+function isAnswer({ kind, place, direction }: Sighting): boolean {
+  return kind === "reply" && place === HOST && direction === "in";
+}
+
+/** Who answers asks for the host's MAC first. Of a question that the source check dropped, the answer never comes. */
+function isLostQuestion({ place, direction, way, dev }: Sighting, expected: readonly Sighting[]): boolean {
+  const reply = expected.find(isAnswer);
+  const isElsewhere = reply !== undefined && !reply.isSeen && reply.dev !== dev;
+  return isElsewhere && place === HOST && direction === "in" && way === "back";
 }
 
 export interface Loss {
