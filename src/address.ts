@@ -81,13 +81,7 @@ export function samePrefix(a: Prefix, b: Prefix): boolean {
 
 /** Network byte order: 4 or 16 bytes. */
 export function addressBytes({ family, value }: Address): Uint8Array {
-  const bytes = new Uint8Array(width(family) / 8);
-  let rest = value;
-  for (let at = bytes.length - 1; at >= 0; at--) {
-    bytes[at] = Number(rest & 0xffn);
-    rest >>= 8n;
-  }
-  return bytes;
+  return Uint8Array.fromHex(value.toString(16).padStart(width(family) / 4, "0"));
 }
 
 /** The reverse of `addressBytes`; throws a RangeError unless there are 4 or 16 bytes. */
@@ -95,9 +89,7 @@ export function addressFromBytes(bytes: Uint8Array): Address {
   if (bytes.length !== 4 && bytes.length !== 16) {
     throw new RangeError(`Cannot read an address: got ${bytes.length} bytes, expected 4 or 16`);
   }
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
-  return { family: bytes.length === 4 ? 4 : 6, value };
+  return { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toHex()}`) };
 }
 
 function parseFour(text: string): bigint | undefined {

@@ -54,7 +54,7 @@ export function readRequest(environment: Environment): Request {
     netns: value("CNI_NETNS"),
     path: value("CNI_PATH").split(":").filter(Boolean),
     args: readArgs(value("CNI_ARGS")),
-    allowOwnNetns: /^(1|true)$/i.test(value("CNI_NETNS_OVERRIDE")),
+    allowOwnNetns: ["1", "true"].includes(value("CNI_NETNS_OVERRIDE").toLowerCase()),
     environment,
   };
 }
@@ -84,7 +84,9 @@ function ifNameMistake(name: string): string | undefined {
   const bytes = new TextEncoder().encode(name).length;
   if (bytes > 15) return `it must have at most 15 bytes, it has ${bytes}`;
   if (name === "." || name === "..") return "it must be a name";
-  if (/[/:%\p{White_Space}\p{Cc}]/u.test(name)) return "it must not contain '/', ':', '%' or white space";
+  // The letters of all the world's scripts are looked at only where there are any.
+  if (!isPlainName(name) && /[/:%\p{White_Space}\p{Cc}]/u.test(name))
+    return "it must not contain '/', ':', '%' or white space";
   return undefined;
 }
 

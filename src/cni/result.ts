@@ -162,5 +162,7 @@ export function resultIp(prefix: Prefix, index: number): ResultIp {
 }
 
 function defined(value: Record<string, unknown>): Record<string, unknown> & never {
-  return Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as never;
+  const result: Record<string, unknown> = {};
+  for (const [key, inner] of Object.entries(value)) if (inner !== undefined) result[key] = inner;
+  return result as never;
 }

@@ -1,5 +1,5 @@
 // Where an attachment's addresses come from: our own leases, or another IPAM plugin. The verbs need not know which.
-import { type Address, type Prefix, parseAddress, parsePrefix } from "../address.ts";
+import { type Address, type Family, type Prefix, parseAddress, parsePrefix } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { type Delegate, DelegateError, runDelegate } from "../ipam/delegate.ts";
 import type { Holding, LeaseRequest } from "../ipam/lease.ts";
@@ -140,10 +140,16 @@ export function rangeSets({ ipam = {}, runtimeConfig }: NetconfDocument, stateDi
 
 /** The file is read only where a range asks for it. */
 function podCidrs(configs: readonly (readonly RangeConfig[])[], stateDir: string): PodCidrs {
-  const wanted = configs.flat().flatMap(({ subnet }) => podCidrFamily(subnet) ?? []);
-  if (wanted.length === 0) return {};
+  const wanted = new Set<Family>();
+  for (const set of configs) {
+    for (const { subnet } of set) {
+      const family = podCidrFamily(subnet);
+      if (family !== undefined) wanted.add(family);
+    }
+  }
+  if (wanted.size === 0) return {};
   const { podCidrs } = readNode(stateDir);
-  const unknown = wanted.find((family) => podCidrs[family] === undefined);
+  const unknown = [...wanted].find((family) => podCidrs[family] === undefined);
   if (unknown === undefined) return podCidrs;
   throw new CniError(
     Code.tryAgainLater,

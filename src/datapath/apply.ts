@@ -131,17 +131,15 @@ function nameOf([step, ...more]: [Step, ...Step[]]): string {
 }
 
 /** Sysctls and cable travel alone; runs of other steps on one side share a datagram. */
-function* batches(steps: readonly Step[]): Generator<[Step, ...Step[]]> {
-  let batch: Step[] = [];
+function batches(steps: readonly Step[]): [Step, ...Step[]][] {
+  const all: [Step, ...Step[]][] = [];
   for (const step of steps) {
-    const [first] = batch;
-    if (first && (first.on !== step.on || !isMessage(first) || !isMessage(step))) {
-      yield batch as [Step, ...Step[]];
-      batch = [];
-    }
-    batch.push(step);
+    const batch = all[all.length - 1];
+    const goesAlong = batch && batch[0].on === step.on && isMessage(batch[0]) && isMessage(step);
+    if (goesAlong) batch.push(step);
+    else all.push([step]);
   }
-  if (batch.length > 0) yield batch as [Step, ...Step[]];
+  return all;
 }
 
 function isMessage(step: Step): step is MessageStep {

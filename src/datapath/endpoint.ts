@@ -1,6 +1,7 @@
 // An endpoint: an attachment with everything the kernel must hold for it.
 import { type Address, type Family, type Prefix, parseAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
+import { formatMac } from "./rtnetlink/link.ts";
 
 /** Every host end has the same MAC: nobody ever sees two of them on one wire. */
 export const HOST_MAC = "ee:ee:ee:ee:ee:ee";
@@ -11,7 +12,8 @@ export const HOST_MAC = "ee:ee:ee:ee:ee:ee";
  */
 export const GATEWAY: Record<Family, Address> = {
   4: parseAddress("169.254.1.1") as Address,
-  6: parseAddress("fe80::ecee:eeff:feee:eeee") as Address,
+  // fe80::ecee:eeff:feee:eeee; reading it would take every verb as long as a netlink exchange.
+  6: { family: 6, value: 0xfe80_0000_0000_0000_ecee_eeff_feee_eeeen },
 };
 
 /** Marks our routes on the host: `ip route show proto 32` lists every pod. */
@@ -53,7 +55,7 @@ export interface Endpoint {
  * find it without a sandbox; never shared with a re-created pod of the same name.
  */
 export function hostEndName(prefix: string, attachment: Attachment): string {
-  return prefix + digest(attachment).toString("hex").slice(0, HASH_DIGITS);
+  return prefix + digest(attachment).slice(0, HASH_DIGITS);
 }
 
 /**
@@ -61,9 +63,9 @@ export function hostEndName(prefix: string, attachment: Attachment): string {
  * that a plan can name it. Given at creation, it is never rewritten by udev.
  */
 export function sandboxMac(attachment: Attachment): string {
-  const bytes = digest(attachment).subarray(-6);
+  const bytes = Uint8Array.fromHex(digest(attachment).slice(-12));
   bytes[0] = ((bytes[0] as number) & 0xfc) | 0x02;
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  return formatMac(bytes);
 }
 
 /** How the alias of every host end begins. */
@@ -106,10 +108,10 @@ export function isAliasOf(attachment: Attachment, alias = ""): boolean {
 
 /** 64 bits of the same digest, for locks: equal attachments have equal numbers. */
 export function attachmentNumber(attachment: Attachment): bigint {
-  return digest(attachment).readBigUInt64BE(0);
+  return BigInt(`0x${digest(attachment).slice(0, 16)}`);
 }
 
-/** Bun's own hasher: importing node:crypto takes 2 ms, more than the wiring. */
-function digest(attachment: Attachment): Buffer {
-  return new Bun.CryptoHasher("sha1").update(attachmentKey(attachment)).digest();
+/** In hex. Bun's own hasher: importing node:crypto takes 2 ms, more than the wiring. */
+function digest(attachment: Attachment): string {
+  return Bun.SHA1.hash(attachmentKey(attachment), "hex");
 }

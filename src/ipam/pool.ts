@@ -40,15 +40,15 @@ export class Pool {
   /** An address that was never given before. */
   #pickFresh(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
     for (const range of set) {
-      for (const address of this.#fresh(range)) {
-        if (isInUse(address)) {
-          // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
-          const queue = "INSERT INTO address (address, freed) VALUES (?, ?)";
-          this.#run(queue, addressBytes(address), this.nextFreed());
-          continue;
+      let address = this.#fresh(range, this.#cursor(range));
+      for (; address; address = this.#fresh(range, nextLeasable(range, address.value + 1n))) {
+        if (!isInUse(address)) {
+          this.#moveCursor(range, address.value + 1n);
+          return address;
         }
-        this.#moveCursor(range, address.value + 1n);
-        return address;
+        // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
+        const queue = "INSERT INTO address (address, freed) VALUES (?, ?)";
+        this.#run(queue, addressBytes(address), this.nextFreed());
       }
       this.#moveCursor(range, range.last + 1n);
     }
@@ -69,13 +69,14 @@ export class Pool {
     }
   }
 
-  /** The range's addresses that were never given, in order. Others were, if requested or through another range. */
-  *#fresh(range: Range): Generator<Address> {
-    let address = this.#cursor(range);
-    for (; address; address = nextLeasable(range, address.value + 1n)) {
-      const known = this.#get("SELECT 1 FROM address WHERE address = ?", addressBytes(address));
-      if (known === null) yield address;
+  /** The range's first address from `from` on that was never given. Others were, if requested or through another range. */
+  #fresh(range: Range, from: Address | undefined): Address | undefined {
+    const known = "SELECT 1 FROM address WHERE address = ?";
+    let address = from;
+    while (address && this.#get(known, addressBytes(address)) !== null) {
+      address = nextLeasable(range, address.value + 1n);
     }
+    return address;
   }
 
   /** No address before it is fresh; `undefined` when none is. */
@@ -117,7 +118,7 @@ export class Pool {
 
   /** Throws a LeaseError when the set has no address left to give. */
   assertAvailable(set: RangeSet): void {
-    const fresh = set.some((range) => first(this.#fresh(range)) !== undefined);
+    const fresh = set.some((range) => this.#fresh(range, this.#cursor(range)) !== undefined);
     if (!fresh && first(this.#oldestFreed(set)) === undefined) throw this.#exhausted(set);
   }
 

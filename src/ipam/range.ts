@@ -68,9 +68,14 @@ export function readRangeSets(
 ): { sets: RangeSet[]; mistakes: Mistake[] } {
   const mistakes: Mistake[] = [];
   const read = sets.map((set, outer) =>
-    set.flatMap((config, inner) => readRange(config, podCidrs, `${at}[${outer}][${inner}]`, mistakes) ?? []),
+    set
+      .map((config, inner) => readRange(config, podCidrs, `${at}[${outer}][${inner}]`, mistakes))
+      .filter((range) => range !== undefined),
   );
-  if (mistakes.length === 0) mistakes.push(...mixedFamilies(read, sets, at), ...overlaps(read, sets, at));
+  const isAlone = sets.length === 1 && sets[0]?.length === 1;
+  if (mistakes.length === 0 && !isAlone) {
+    mistakes.push(...mixedFamilies(read, sets, at), ...overlaps(read, sets, at));
+  }
   return { sets: read, mistakes };
 }
 
@@ -171,7 +176,7 @@ function merged(spans: readonly Span[], within: Span): Span[] {
     .map(({ first, last }) => ({ first: max(first, within.first), last: min(last, within.last) }))
     .sort((a, b) => (a.first < b.first ? -1 : a.first > b.first ? 1 : 0));
   for (const span of cut) {
-    const previous = result.at(-1);
+    const previous = result[result.length - 1];
     if (previous && span.first <= previous.last + 1n) previous.last = max(previous.last, span.last);
     else result.push({ ...span });
   }

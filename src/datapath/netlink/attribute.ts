@@ -85,7 +85,7 @@ export function readU32(payload: Uint8Array | undefined): number | undefined {
 
 /** A string payload without its NUL. */
 export function readString(payload: Uint8Array | undefined): string | undefined {
-  return payload && decoder.decode(payload.at(-1) === 0 ? payload.subarray(0, -1) : payload);
+  return payload && decoder.decode(payload[payload.length - 1] === 0 ? payload.subarray(0, -1) : payload);
 }
 
 export function viewOf(bytes: Uint8Array): DataView {
@@ -93,7 +93,9 @@ export function viewOf(bytes: Uint8Array): DataView {
 }
 
 export function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  const whole = new Uint8Array(length);
   let at = 0;
   for (const chunk of chunks) {
     whole.set(chunk, at);

@@ -77,9 +77,12 @@ export class NetlinkSocket implements Disposable {
 
   /** Like `exchange`, but throws the first refusal. Returns what the requests brought back, in order. */
   execute(...requests: readonly Request[]): Message[] {
-    const outcomes = this.exchange(requests);
-    for (const { error } of outcomes) if (error) throw error;
-    return outcomes.flatMap((outcome) => outcome.messages);
+    const brought: Message[] = [];
+    for (const { error, messages } of this.exchange(requests)) {
+      if (error) throw error;
+      brought.push(...messages);
+    }
+    return brought;
   }
 
   /** All objects a dump names. A dump the kernel marks as interrupted is asked for again. */

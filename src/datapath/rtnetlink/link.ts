@@ -174,11 +174,14 @@ export function decodeLink({ body }: Message): Link {
 
 /** Six bytes from "ee:ee:ee:ee:ee:ee"; the caller has checked the form. */
 export function macBytes(mac: string): Uint8Array {
-  return Uint8Array.from(mac.split(":"), (byte) => Number.parseInt(byte, 16));
+  return Uint8Array.fromHex(mac.replaceAll(":", ""));
 }
 
 export function formatMac(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+  const digits = bytes.toHex();
+  let mac = digits.slice(0, 2);
+  for (let at = 2; at < digits.length; at += 2) mac += `:${digits.slice(at, at + 2)}`;
+  return mac;
 }
 
 const IFINFOMSG_BYTES = 16;
