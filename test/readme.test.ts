@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
+import { withFaultTable } from "../scripts/fault-table.ts";
 import { Code } from "../src/cni/error.ts";
 
 const ROOT = join(import.meta.dirname, "..");
@@ -87,6 +88,47 @@ picture $POD $HOST_END $ADDRESS $MAC
     );
     expect(plugin?.trim().split("\n").length).toBeGreaterThan(10);
     expect(hand?.trim()).toBe(plugin?.trim());
+  });
+});
+
+/** Pods default/web-0 and default/web-1, and what a node has besides. */
+const PODS = `
+install /usr/lib/cni/loopback /usr/lib/cni/portmap /opt/cni/bin
+PATH=/opt/cni/bin:$PATH
+for name in web-0 web-1; do
+  ip netns add $name
+  jq '{cniVersion, name} + .plugins[0]' /etc/cni/net.d/10-slash32.conflist |
+    CNI_COMMAND=ADD CNI_CONTAINERID=$name CNI_NETNS=/run/netns/$name CNI_IFNAME=eth0 CNI_PATH=/opt/cni/bin \\
+      CNI_ARGS="K8S_POD_NAMESPACE=default;K8S_POD_NAME=$name" slash32 >/run/result
+done
+`;
+
+describe("explanations", () => {
+  const [install = ""] = blocks("sh");
+  const explain = blocks("sh explain").join("");
+
+  test("its commands run, and each explains", () => {
+    // What the doctor says of a machine that is not ours is not for this test to know.
+    const tolerant = explain.replace(/^slash32 doctor$/m, "slash32 doctor || true");
+    const printed = inLab([MACHINE, install, PODS, tolerant].join("\n"));
+    expect(printed).toMatch(/^ip link add cali\w+ address ee:ee:ee:ee:ee:ee /m);
+    expect(printed).toMatch(/^✓ default\/web-1 {2}10\.20\.1\.3 {2}cali\w+ {2}is as ADD left it$/m);
+    expect(printed).toContain("✓ Nothing is wrong on the way there and back.");
+    expect(printed).toMatch(/^slash32 \S+ on \S+: podnet, 2 pods$/m);
+    expect(printed).toMatch(/^10\.20\.1\.2 {2}podnet\/web-0\/eth0 {2}default\/web-0$/m);
+    expect(printed).toMatch(/^store and kernel agree$/m);
+    expect(explain.match(/^slash32 \w+/gm)).toEqual(
+      expect.arrayContaining(["plan", "check", "trace", "doctor", "ipam"].map((name) => `slash32 ${name}`)),
+    );
+  });
+
+  test("its trace is what is printed of that fault", () => {
+    const ask = "ip route delete 10.20.1.3; slash32 trace default/web-0 default/web-1 || true";
+    expect(`${inLab([MACHINE, install, PODS, ask].join("\n"))}\n`).toBe(blocks("text trace").join(""));
+  });
+
+  test("its table of faults is made of test/faults (npm run faults:table)", () => {
+    expect(README).toBe(withFaultTable(README));
   });
 });
 
