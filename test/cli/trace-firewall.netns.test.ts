@@ -5,7 +5,8 @@ import { parseAddress } from "../../src/address.ts";
 import { evaluate } from "../../src/cli/trace/firewall/evaluate.ts";
 import { parseSaved } from "../../src/cli/trace/firewall/iptables.ts";
 import type { Packet } from "../../src/cli/trace/firewall/match.ts";
-import { parseRuleset, type Ruleset } from "../../src/cli/trace/firewall/ruleset.ts";
+import type { Ruleset } from "../../src/cli/trace/firewall/rule.ts";
+import { parseRuleset } from "../../src/cli/trace/firewall/ruleset.ts";
 import { TestNetns } from "../helpers/lab.ts";
 
 const ECHO: Packet = {

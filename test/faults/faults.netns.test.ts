@@ -1,5 +1,5 @@
 // Every fault of this directory is named first, as its header announces, and what is offered against it mends it.
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { FaultBench } from "./bench.ts";
 import { type Fault, fits, readFaults } from "./fault.ts";
 
@@ -9,6 +9,9 @@ test("there are thirty of them at the least, and no two announce the same", () =
   expect(FAULTS.length).toBeGreaterThanOrEqual(30);
   expect(new Set(FAULTS.map(({ asked, says }) => `${asked}: ${says}`)).size).toBe(FAULTS.length);
 });
+
+// Under load: a dozen commands, and a node for each fault.
+vi.setConfig({ testTimeout: 90_000 });
 
 test("a node without a fault is told to be well by every command that is asked here", () => {
   using bench = new FaultBench();

@@ -15,16 +15,9 @@ import { checkForwarding, checkSource } from "./ingress.ts";
 import { checkListener } from "./listener.ts";
 import { routeToPod } from "./mend.ts";
 import { isGatewayPinned } from "./sandbox.ts";
-import type { Station } from "./station.ts";
+import type { Neighbourhood, Station } from "./station.ts";
 
 export const HOST = "host";
-
-/** Where a packet comes from, or goes to, as the host sees it. */
-export type Neighbourhood =
-  | { readonly kind: "pod"; readonly station: Station }
-  | { readonly kind: "host" }
-  /** By which interface is known of a reply; of the first packet it is for the host to decide. */
-  | { readonly kind: "beyond"; readonly dev?: Device | undefined };
 
 export interface Crossing {
   readonly host: Namespace;

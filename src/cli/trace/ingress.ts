@@ -7,8 +7,8 @@ import { readSysctl } from "../../datapath/sysctl.ts";
 import type { Notes } from "./fact.ts";
 import { type Decision, decide } from "./fib.ts";
 import type { Flow } from "./flow.ts";
-import type { Neighbourhood } from "./host.ts";
 import { routeToPod, setting } from "./mend.ts";
+import type { Neighbourhood } from "./station.ts";
 
 /** Whether the host forwards what comes in by this interface; IPv6 has one switch for all. */
 export function checkForwarding(notes: Notes, host: Namespace, { to }: Flow, { name }: Device): void {

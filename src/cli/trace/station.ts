@@ -2,8 +2,15 @@
 import type { Address } from "../../address.ts";
 import { findLink } from "../../datapath/host.ts";
 import { Namespace, NamespaceError } from "../../datapath/netns.ts";
-import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
+import { type Device, decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
 import { type Pod, podName } from "../pods.ts";
+
+/** Where a packet comes from, or goes to, as the host sees it. */
+export type Neighbourhood =
+  | { readonly kind: "pod"; readonly station: Station }
+  | { readonly kind: "host" }
+  /** By which interface is known of a reply; of the first packet it is for the host to decide. */
+  | { readonly kind: "beyond"; readonly dev?: Device | undefined };
 
 export interface Inside {
   readonly namespace: Namespace;

@@ -7,10 +7,10 @@ import { lookupRoute } from "../../datapath/rtnetlink/route.ts";
 import { type Fact, firstWrong, type Hop, type Joint, Notes, type Place, type Way } from "./fact.ts";
 import { decide } from "./fib.ts";
 import { type Flow, type Protocol, reversed } from "./flow.ts";
-import { type Crossed, cross, HOST, type Neighbourhood } from "./host.ts";
+import { type Crossed, cross, HOST } from "./host.ts";
 import { addressOf, commonFamily, describe, type Party } from "./party.ts";
 import { arrive, leave } from "./sandbox.ts";
-import { Station } from "./station.ts";
+import { type Neighbourhood, Station } from "./station.ts";
 
 export const BEYOND = "beyond";
 

@@ -1,6 +1,6 @@
 // What a firewall does with a packet, as far as that can be told from the rules alone. Pure.
 import { type Maybe, matches, type Packet } from "./match.ts";
-import type { Chain, Expression, Rule, Ruleset } from "./ruleset.ts";
+import type { Chain, Expression, Rule, Ruleset } from "./rule.ts";
 
 /** What decides: a rule, or a base chain's policy. */
 export type Evidence =

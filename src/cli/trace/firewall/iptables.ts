@@ -4,7 +4,8 @@
 import { readFileSync } from "node:fs";
 import { formatAddress, type Prefix, parseAddress, parsePrefix, width } from "../../../address.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
-import { type Chain, type Expression, type Rule, runInside, tableOf } from "./ruleset.ts";
+import { runInside } from "./inside.ts";
+import { type Chain, type Expression, type Rule, tableOf } from "./rule.ts";
 
 const TOOLS = { ip: ["ip_tables_names", "iptables"], ip6: ["ip6_tables_names", "ip6tables"] } as const;
 /** include/uapi/linux/netfilter_ipv4.h, NF_IP_PRI_*. */

@@ -1,7 +1,7 @@
 // Whether a packet matches an expression of nft: yes, no, or (undefined) not to be decided from here.
 import { type Address, bounds, parseAddress } from "../../../address.ts";
 import type { Flow } from "../flow.ts";
-import type { Expression } from "./ruleset.ts";
+import type { Expression } from "./rule.ts";
 
 /** A packet as a chain sees it. */
 export interface Packet extends Flow {

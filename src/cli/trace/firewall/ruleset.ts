@@ -1,45 +1,13 @@
 // The firewall's rules as `nft --json list ruleset` prints them (libnftables-json(5)), read once for each namespace.
 import type { Namespace } from "../../../datapath/netns.ts";
+import { runInside } from "./inside.ts";
 import { readIptables } from "./iptables.ts";
-
-/** An expression or statement: one key says what it is. Only what `evaluate` knows is looked into. */
-export type Expression = Readonly<Record<string, unknown>>;
-
-export interface Rule {
-  readonly family: string;
-  readonly table: string;
-  readonly chain: string;
-  readonly handle: number;
-  readonly expr: readonly Expression[];
-}
-
-export interface Chain {
-  readonly family: string;
-  readonly table: string;
-  readonly name: string;
-  /** Of base chains: the hook, its order, and what becomes of a packet that no rule decides. */
-  readonly hook?: string;
-  readonly type?: string;
-  readonly prio?: number;
-  readonly policy?: string;
-  readonly rules: readonly Rule[];
-  /** The command of iptables that has this chain, where it was not read with nft. */
-  readonly tool?: string;
-}
-
-export interface Ruleset {
-  readonly chains: readonly Chain[];
-  /** Elements of named sets, by "family table name". */
-  readonly sets: ReadonlyMap<string, readonly unknown[]>;
-}
+import { type Chain, type Rule, type Ruleset, tableOf } from "./rule.ts";
 
 export type Reading =
   | { readonly kind: "read"; readonly ruleset: Ruleset }
   /** The rules could not be read, and why. */
   | { readonly kind: "unreadable"; readonly reason: string };
-
-/** nft answers in milliseconds; who asks shall not wait for one that is stuck. */
-const LIMIT = { timeout: 5000, killSignal: "SIGKILL" } as const;
 
 const readings = new WeakMap<Namespace, Reading>();
 
@@ -69,20 +37,6 @@ export function ruleText(namespace: Namespace, { family, table, chain, handle, e
   return line?.replace(/ # handle \d+$/, "").trim() ?? `handle ${handle}`;
 }
 
-/** Runs a command in the namespace: a child is born where the calling thread is. */
-export function runInside(
-  namespace: Namespace,
-  cmd: string[],
-): { exitCode: number; stdout: string; stderr: string } {
-  try {
-    const run = namespace.inside(() => Bun.spawnSync({ cmd, stdout: "pipe", stderr: "pipe", ...LIMIT }));
-    return { exitCode: run.exitCode, stdout: run.stdout.toString(), stderr: run.stderr.toString() };
-  } catch (error) {
-    // Bun throws when there is no such program.
-    return { exitCode: 127, stdout: "", stderr: (error as Error).message };
-  }
-}
-
 function readAnew(namespace: Namespace): Reading {
   const { exitCode, stdout, stderr } = runInside(namespace, ["nft", "--json", "list", "ruleset"]);
   if (exitCode === 127) return { kind: "unreadable", reason: "nft is not installed" };
@@ -94,11 +48,6 @@ function readAnew(namespace: Namespace): Reading {
   const known = new Set(saved.filter(({ tool }) => tool?.endsWith("-nft")).map(tableOf));
   const others = chains.filter((chain) => !known.has(tableOf(chain)));
   return { kind: "read", ruleset: { chains: [...others, ...saved], sets } };
-}
-
-/** A table by its family and name. */
-export function tableOf({ family, table }: Pick<Chain, "family" | "table">): string {
-  return `${family} ${table}`;
 }
 
 export function parseRuleset(json: string): Ruleset {

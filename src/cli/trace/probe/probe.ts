@@ -3,7 +3,8 @@ import type { Namespace } from "../../../datapath/netns.ts";
 import { SystemError } from "../../../libc.ts";
 import type { Way } from "../fact.ts";
 import type { Flow } from "../flow.ts";
-import { HOST, type Neighbourhood } from "../host.ts";
+import { HOST } from "../host.ts";
+import type { Neighbourhood } from "../station.ts";
 import { Capture, sendFrom, waitFor } from "./capture.ts";
 import { type Kind, type Mark, probeBytes, recognise, WORDS } from "./packet.ts";
 
