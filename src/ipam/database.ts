@@ -108,13 +108,26 @@ export function isDamage(error: unknown): boolean {
   return error instanceof DamageError || code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT");
 }
 
-/** All or nothing: a process that dies in it leaves an empty database. */
+/** A process that dies in it leaves an empty database. */
 function begin(database: Database, leases: readonly Lease[]): void {
-  const work = () => {
+  transact(database, () => {
     database.run(SCHEMA);
     for (const lease of leases) insertLease(database, lease);
-  };
-  database.transaction(work).immediate();
+  });
+}
+
+/** All or nothing, also when the process dies. (Bun's own `transaction` prepares transactions of every kind first.) */
+export function transact<T>(database: Database, work: () => T): T {
+  database.run("BEGIN IMMEDIATE");
+  try {
+    const result = work();
+    database.run("COMMIT");
+    return result;
+  } catch (error) {
+    // After some errors SQLite has taken it back already.
+    if (database.inTransaction) database.run("ROLLBACK");
+    throw error;
+  }
 }
 
 /** An address that another holds stays with that one. */

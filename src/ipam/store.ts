@@ -17,6 +17,7 @@ import {
   openDatabase,
   type Row,
   StoreError,
+  transact,
 } from "./database.ts";
 import {
   choices,
@@ -229,7 +230,7 @@ export class Store implements Disposable {
 
   /** All or nothing, also when the process dies. */
   #transact<T>(work: () => T): T {
-    return this.#alone("write", () => this.#database.transaction(work).immediate());
+    return this.#alone("write", () => transact(this.#database, work));
   }
 
   /** One at a time on this host. */
