@@ -38,7 +38,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
 };
 
 /** Far more than a node's worth of attachments; parsed, a hundred times as much memory. */
-const LONGEST_INPUT = 4 * 2 ** 20;
+const LONGEST_INPUT = 8 * 2 ** 20;
 
 /** Answers one request. Never throws. What is wrong is found in the specification's order: 4, 5, 6, 7, 1. */
 export function answer(environment: Environment, readStdin: () => string): Answer {

@@ -9,7 +9,7 @@ export type Judged = { readonly exitCode: number; readonly json: unknown };
 const CODES = new Set([1, 4, 5, 6, 7, 8, 11, 50, 51, 100, 101, 102, 103, 104, 105]);
 
 /** What is longer is not looked into. */
-const LONGEST_INPUT_BYTES = 4 * 2 ** 20;
+const LONGEST_INPUT_BYTES = 8 * 2 ** 20;
 
 /** Throws unless the answer has the shape of the specification and the class of code that the request deserves. */
 export function assertDeserved({ environment, stdin }: BadRequest, { exitCode, json }: Judged): void {
