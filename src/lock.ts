@@ -1,5 +1,5 @@
 // Locks between processes: fair, without polling, and let go by the kernel when their holder dies.
-import { closeFile, O_APPEND, O_CREAT, O_WRONLY, openFile } from "./files.ts";
+import { closeFile, O_APPEND, O_CREAT, O_WRONLY, openFile, statusOf } from "./files.ts";
 import { fcntlLock, SystemError } from "./libc.ts";
 
 // include/uapi/asm-generic/fcntl.h
@@ -36,6 +36,11 @@ export class LockFile implements Disposable {
       throw error;
     }
     return this.#held(byte);
+  }
+
+  /** As `statusOf` has it. */
+  get identity(): string {
+    return statusOf(this.#fd).identity;
   }
 
   #held(byte: bigint): Disposable {

@@ -12,13 +12,14 @@ const KERNEL = ["datapath", "datapath/rtnetlink", "datapath/netlink"];
 /** Each room, and each file outside of one, with all that it may import beside its own room's. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cni", "cli", "files.ts"],
-  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts"],
-  cni: ["ipam", "datapath", ...FLOOR, "generated"],
+  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts", "journal.ts"],
+  cni: ["ipam", "datapath", ...FLOOR, "generated", "journal.ts"],
   ipam: [...FLOOR, "lock.ts", "pipe.ts", "libc.ts"],
   datapath: ["datapath/rtnetlink", "datapath/netlink", ...FLOOR, "libc.ts"],
   "datapath/rtnetlink": ["datapath/netlink", "address.ts", "shell.ts"],
   "datapath/netlink": ["libc.ts", "errno.ts"],
   generated: [],
+  "journal.ts": ["files.ts", "libc.ts", "lock.ts"],
   "lock.ts": ["files.ts", "libc.ts"],
   "pipe.ts": ["libc.ts"],
   "files.ts": ["libc.ts", "errno.ts"],

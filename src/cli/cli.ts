@@ -26,6 +26,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "the store of leases: show it, hold it against the kernel, repair it",
     load: () => import(/* webpackMode: "eager" */ "./ipam/ipam.ts").then(({ ipam }) => ipam),
   },
+  log: {
+    summary: "what the verbs wrote down: of a pod, those that failed, or as they come",
+    load: () => import(/* webpackMode: "eager" */ "./log/log.ts").then(({ log }) => log),
+  },
+  conflist: {
+    summary: "print the configuration that this node's runtime would use",
+    load: () => import(/* webpackMode: "eager" */ "./conflist.ts").then(({ conflist }) => conflist),
+  },
   plan: {
     summary: "print what ADD would do, as a shell script",
     load: () => import(/* webpackMode: "eager" */ "./plan/plan.ts").then(({ plan }) => plan),

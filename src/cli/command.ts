@@ -2,7 +2,8 @@
 import { parseArgs } from "node:util";
 
 export interface Terminal {
-  out(text: string): void;
+  /** False when nobody reads any more. */
+  out(text: string): boolean;
   err(text: string): void;
   /** All of standard input; for commands that read a configuration. */
   input(): string;

@@ -1,5 +1,5 @@
 // The log: one line of JSON for each verb, for whoever has to find out later what happened.
-import { O_APPEND, O_CREAT, O_WRONLY, withFile, writeText } from "../files.ts";
+import { appendLine } from "../journal.ts";
 import { takenSpans } from "../trace.ts";
 import type { ErrorObject } from "./error.ts";
 import type { NetconfDocument } from "./netconf.ts";
@@ -20,8 +20,8 @@ export interface Entry {
 const SLOWEST = 3;
 
 /**
- * Appends the line, if the configuration names a file and the level wants it. One write(2) with O_APPEND: lines of
- * processes at the same time do not mix. A log that cannot be written costs the line, never the pod.
+ * Appends the line, if the configuration names a file and the level wants it. A log that cannot be written costs the
+ * line, never the pod.
  */
 export function logVerb(entry: Entry): void {
   const { logFile, logLevel = "info" } = entry.document;
@@ -29,8 +29,7 @@ export function logVerb(entry: Entry): void {
   const isPath = typeof logFile === "string" && logFile.startsWith("/");
   if (!isPath || (logLevel === "error" && entry.error === undefined)) return;
   try {
-    const text = `${JSON.stringify(line(entry, logLevel === "debug"))}\n`;
-    withFile(logFile, O_WRONLY | O_APPEND | O_CREAT, (fd) => writeText(fd, text));
+    appendLine(logFile, JSON.stringify(line(entry, logLevel === "debug")));
   } catch {
     // See above.
   }
