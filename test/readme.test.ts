@@ -103,6 +103,28 @@ for name in web-0 web-1; do
 done
 `;
 
+describe("with a runtime", () => {
+  test("its commands run: a list that can be used, and a log of what was done with it", () => {
+    const [install = ""] = blocks("sh");
+    const [list = "", log = "", ...more] = blocks("sh runtime");
+    const away = "mount -t tmpfs tmpfs /var/log";
+    const printed = inLab([MACHINE, away, install, list, PODS, 'echo "@@"', log].join("\n"));
+    const [, told = ""] = printed.split("@@\n");
+    expect(told).toMatch(
+      /^\S+ \S+Z {2}ADD {2}default\/web-0 eth0 {2}podnet {2}.* ms {2}10\.20\.1\.2\/32 {2}\(/m,
+    );
+    expect(told).toMatch(/^[\d.]+\tdefault\/web-1$/m);
+    expect(more).toEqual([]);
+  });
+
+  test("what is not run says why", () => {
+    for (const block of blocks("sh no-test")) {
+      const isForWholeMachine = /npm (test|run demo)/.test(block);
+      expect(isForWholeMachine || block.startsWith("# Not run by the tests: "), block).toBe(true);
+    }
+  });
+});
+
 describe("explanations", () => {
   const [install = ""] = blocks("sh");
   const explain = blocks("sh explain").join("");
