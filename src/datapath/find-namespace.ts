@@ -18,9 +18,31 @@ export function findNamespaces(host: Namespace): ReadonlyMap<number, string> {
   return found;
 }
 
-/** The path of the namespace in which the other end of a veth is; `undefined` when it cannot be found. */
-export function findPeerNamespace(link: Link, host: Namespace): string | undefined {
-  return link.peerNamespace === undefined ? undefined : findNamespaces(host).get(link.peerNamespace);
+/**
+ * Finds sandboxes link by link while pods come and go: what was found is asked once more before it is told, and where it
+ * has changed all is looked at anew. A number is given to a namespace when the first link leads there, and again to
+ * another when the last is gone.
+ */
+export class Sandboxes {
+  readonly #host: Namespace;
+  readonly #missed = new Set<number>();
+  #paths: ReadonlyMap<number, string> = new Map();
+
+  constructor(host: Namespace) {
+    this.#host = host;
+  }
+
+  /** Where the other end is; `undefined` when no process and no path leads there, or it is on the host. */
+  pathOf({ peerNamespace }: Link): string | undefined {
+    if (peerNamespace === undefined || this.#missed.has(peerNamespace)) return undefined;
+    const known = this.#paths.get(peerNamespace);
+    if (known !== undefined && idOf(known, this.#host) === peerNamespace) return known;
+    this.#paths = findNamespaces(this.#host);
+    const path = this.#paths.get(peerNamespace);
+    // Looking at every process for each that is gone would be looking for long.
+    if (path === undefined) this.#missed.add(peerNamespace);
+    return path;
+  }
 }
 
 /** One path for each namespace, by its "net:[inode]": the mount point that can be named to a person comes first. */

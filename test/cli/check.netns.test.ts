@@ -1,14 +1,15 @@
 // slash32 check: CHECK without a runtime. What it says of each fault is in test/faults; here is whom it can be asked about.
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { attachmentNumber } from "../../src/datapath/endpoint.ts";
 import { LockFile } from "../../src/lock.ts";
 import { slash32 } from "../helpers/command.ts";
 import { TestNode } from "../helpers/doctor.ts";
 import { TestNetns } from "../helpers/lab.ts";
-import { succeeded } from "../helpers/outcome.ts";
+import { silent, succeeded } from "../helpers/outcome.ts";
 import { difference, picture, settle } from "../helpers/picture.ts";
-import { add, netconf } from "../helpers/plugin.ts";
+import { add, netconf, pluginAsync } from "../helpers/plugin.ts";
 
 function check(node: TestNode, ...args: string[]) {
   const places = ["--cni-conf-dir", node.confDir, "--state-dir", node.host.stateDir];
@@ -121,6 +122,49 @@ test("an attachment that a verb is at work on is left to it", () => {
   expect(states(node, "--all", "--repair")).toEqual(["podnet/container-0/eth0 busy", DB]);
   lock[Symbol.dispose]();
   expect(states(node, "--all")).toEqual(["podnet/container-0/eth0 differs", DB]);
+});
+
+test("among adds and deletes nothing is found, and nothing broken", async () => {
+  using node = new TestNode({ pods: 1 });
+  const config = netconf(node.host);
+  using pods = new DisposableStack();
+  let running = true;
+  const churn = Array.from({ length: 4 }, async (_, at) => {
+    const call = {
+      host: node.host,
+      netns: pods.use(new TestNetns("pod")),
+      containerId: `c${at}`,
+      netconf: config,
+    };
+    for (let round = 0; round < 4; round++) {
+      succeeded(await pluginAsync("ADD", call));
+      silent(await pluginAsync("DEL", call));
+    }
+  });
+  const all = Promise.all(churn).finally(() => {
+    running = false;
+  });
+  const places = ["--cni-conf-dir", node.confDir, "--state-dir", node.host.stateDir];
+  const args = [
+    `--net=${node.host.path}`,
+    node.executable,
+    "check",
+    "--all",
+    "--repair",
+    "--json",
+    ...places,
+  ];
+  const found: unknown[] = [];
+  while (running) {
+    const { stdout } = await execa("nsenter", args, { reject: false });
+    const { attachments } = JSON.parse(stdout) as { attachments: { state: string; mended: unknown[] }[] };
+    found.push(
+      ...attachments.filter(({ state, mended }) => !["fine", "busy"].includes(state) || mended.length > 0),
+    );
+  }
+  await all;
+  expect(found).toEqual([]);
+  expect(states(node, "--all")).toEqual([WEB]);
 });
 
 test("a pod that the store does not know is told, and the command makes it known", () => {

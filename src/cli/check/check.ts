@@ -57,7 +57,9 @@ export const check: Command = {
     for (const complaint of unread) err(`slash32 check: ${complaint}\n`);
     const known = candidates(node);
     const asked = values.all ? known : positionals.flatMap((text) => named(text, known));
-    const looks = [...new Set(asked)].map((candidate) => look(candidate, node, values.repair ?? false));
+    const looks = [...new Set(asked)].flatMap(
+      (candidate) => look(candidate, node, values.repair ?? false) ?? [],
+    );
     out(values.json ? forPrograms(looks) : forPeople(looks, painter(colours)));
     return unread.length === 0 && looks.every(isFine) ? Exit.ok : Exit.found;
   },

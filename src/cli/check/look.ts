@@ -1,8 +1,10 @@
 // What was seen of an attachment, and what was done about it, whatever it is that stands in the way.
 import { attachmentKey } from "../../attachment.ts";
 import { DEFAULT_STATE_DIR } from "../../cni/netconf.ts";
+import { findLink } from "../../datapath/host.ts";
 import type { Difference } from "../../datapath/verify.ts";
 import type { Holding } from "../../ipam/lease.ts";
+import { Store } from "../../ipam/store.ts";
 import { word } from "../../shell.ts";
 import { examine } from "../node/attachment.ts";
 import type { Network, Node } from "../node/node.ts";
@@ -11,7 +13,7 @@ import { type Pod, podOf, strangers } from "../pods.ts";
 /** An attachment that may be asked for; without `lease` the kernel alone knows of it. */
 export interface Candidate {
   readonly pod: Pod;
-  readonly lease?: { readonly holding: Holding; readonly network: Network };
+  readonly lease?: { readonly holding: Holding; readonly network: Network } | undefined;
 }
 
 /** One thing that is not as ADD left it. */
@@ -63,11 +65,16 @@ export function isFine({ state }: Look): boolean {
   return state === "fine" || state === "busy";
 }
 
-/** Looks at it, and mends what can be mended if that is wanted. */
-export function look({ pod, lease }: Candidate, node: Node, repair: boolean): Look {
+/** Looks at it, and mends what can be mended if that is wanted. `undefined` when it is gone meanwhile. */
+export function look({ pod, lease }: Candidate, node: Node, repair: boolean): Look | undefined {
   const nothing = { pod, differences: [], mended: [] };
-  if (lease === undefined) return { ...nothing, state: "differs", differences: [unleased(pod, node)] };
-  const examined = examine(lease.holding, lease.network, node, repair);
+  const known = lease ?? leasedMeanwhile(pod, node);
+  if (known === undefined) {
+    if (findLink(node.host, pod.hostEnd) === undefined) return undefined;
+    return { ...nothing, state: "differs", differences: [unleased(pod, node)] };
+  }
+  const examined = examine(known.holding, known.network, node, repair);
+  if (examined === undefined) return undefined;
   switch (examined.kind) {
     case "busy":
       return { ...nothing, state: "busy", reason: "ADD or DEL is at work on it" };
@@ -95,6 +102,16 @@ export function look({ pod, lease }: Candidate, node: Node, repair: boolean): Lo
     });
   const state = all.length === 0 ? "fine" : "differs";
   return { pod, state, sandbox: sandboxPath, differences: all, mended };
+}
+
+/** An ADD may have come between reading the stores and looking at the links. */
+function leasedMeanwhile({ attachment }: Pod, node: Node): Candidate["lease"] {
+  const network = node.networks().find(({ name }) => name === attachment?.network);
+  if (attachment === undefined || network === undefined) return undefined;
+  if (!Store.exists(network.stateDir, network.name)) return undefined;
+  using store = Store.open(network.stateDir, network.name);
+  const holding = store.find(attachment);
+  return holding && { holding, network };
 }
 
 const WIRE_ANEW = "# delete the pod: its runtime wires a new one";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Address, hostPrefix, samePrefix } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { ownerOf } from "../../datapath/endpoint.ts";
-import { findNamespaces } from "../../datapath/find-namespace.ts";
+import { Sandboxes } from "../../datapath/find-namespace.ts";
 import { listHostEnds } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
@@ -31,7 +31,7 @@ export interface SandboxEnd {
 export class Scene implements Disposable {
   readonly scope: Scope;
   readonly host = Namespace.current();
-  #paths: ReadonlyMap<number, string> | undefined;
+  readonly #sandboxes = new Sandboxes(this.host);
 
   constructor(scope: Scope) {
     this.scope = scope;
@@ -59,10 +59,8 @@ export class Scene implements Disposable {
   }
 
   /** Where the other end of a cable is; `undefined` when no process and no path leads there. */
-  sandboxOf({ peerNamespace }: Link): string | undefined {
-    if (peerNamespace === undefined) return undefined;
-    this.#paths ??= findNamespaces(this.host);
-    return this.#paths.get(peerNamespace);
+  sandboxOf(link: Link): string | undefined {
+    return this.#sandboxes.pathOf(link);
   }
 
   /** The other end itself. `undefined` when it cannot be reached, or is just going. */

@@ -46,7 +46,7 @@ export function examineAll(node: Node): Examined[] {
   return node.networks().flatMap((network) => {
     const { stored } = network;
     if (stored.kind !== "read") return [];
-    return stored.holdings.map((holding) => examine(holding, network, node));
+    return stored.holdings.flatMap((holding) => examine(holding, network, node) ?? []);
   });
 }
 
@@ -61,18 +61,20 @@ function shortName({ containerId, ifName }: Attachment): string {
 
 /**
  * Verifies one attachment while its lock is held, so that nothing is told of what is half made. With `repair` the steps
- * that differ are applied again, and those only, and all is verified once more.
+ * that differ are applied again, and those only, and all is verified once more. `undefined` when it is gone meanwhile.
  */
-export function examine(holding: Holding, network: Network, node: Node, repair = false): Examined {
-  const { attachment, hostEnd: name } = holding;
+export function examine(listed: Holding, network: Network, node: Node, repair = false): Examined | undefined {
   using store = Store.open(network.stateDir, network.name);
-  using lock = store.tryLock(attachmentNumber(attachment));
-  if (lock === undefined) return { kind: "busy", holding };
+  using lock = store.tryLock(attachmentNumber(listed.attachment));
+  if (lock === undefined) return { kind: "busy", holding: listed };
+  const holding = store.find(listed.attachment);
+  if (holding === undefined) return undefined;
+  const { attachment, hostEnd: name } = holding;
   const hostEnd = findLink(node.host, name);
   const unwired = cableMissing(holding, hostEnd);
   if (unwired || hostEnd?.peerNamespace === undefined)
     return { kind: "unwired", holding, ...unwired } as Examined;
-  const sandboxPath = node.sandboxes().get(hostEnd.peerNamespace);
+  const sandboxPath = node.sandboxOf(hostEnd);
   if (sandboxPath === undefined) {
     const reason = `${name} leads into a namespace that has neither a mount point nor a process to be seen here`;
     return { kind: "closed", holding, reason };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Family } from "../../address.ts";
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_PREFIX, DEFAULT_STATE_DIR, type NetconfDocument } from "../../cni/netconf.ts";
-import { findNamespaces } from "../../datapath/find-namespace.ts";
+import { Sandboxes } from "../../datapath/find-namespace.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { decodeLink, type Link, listLinks } from "../../datapath/rtnetlink/link.ts";
 import {
@@ -151,9 +151,9 @@ export class Node implements Disposable {
     return this.routes(family).filter(({ dst }) => dst.length === 0);
   }
 
-  /** Paths of sandboxes by `Link.peerNamespace`. */
-  sandboxes(): ReadonlyMap<number, string> {
-    return this.#once("sandboxes", () => findNamespaces(this.host));
+  /** Where the other end of a cable is; `undefined` when no process and no path leads there. */
+  sandboxOf(link: Link): string | undefined {
+    return this.#once("sandboxes", () => new Sandboxes(this.host)).pathOf(link);
   }
 
   sysctl(key: string): string | undefined {
