@@ -326,6 +326,7 @@ function identityOf(path: string): string | undefined {
  */
 export function assertWritable(stateDir: string, network: string): void {
   let directory = directoryOf(stateDir, network);
-  while (!findStatus(directory) && directory !== "/") directory = directory.replace(/\/[^/]*$/, "") || "/";
+  while (!findStatus(directory) && directory !== "/")
+    directory = directory.slice(0, directory.lastIndexOf("/")) || "/";
   attempt(`write in ${directory}`, () => assertRoom(directory));
 }
