@@ -45,10 +45,10 @@ test("is within 10 % of the limit, either way, and a pod without has none", asyn
   const into = await measured(pod, host.router, "into");
   const outOf = await measured(pod, host.router, "out of");
   const words = (rate: number) => `${(rate / MEGABIT).toFixed(1)} Mbit/s`;
-  remark(task.file, `chaining with ${installed("containernetworking-plugins", "iptables")}`);
+  remark(task.file, `${installed("containernetworking-plugins", "iptables")}`);
   remark(
     task.file,
-    `bandwidth: into the pod ${words(into)} of ${words(INTO)}, out of it ${words(outOf)} of ${words(OUT_OF)}`,
+    `into the pod ${words(into)} of ${words(INTO)}, out of it ${words(outOf)} of ${words(OUT_OF)}`,
   );
   expect(into / INTO).toBeGreaterThan(0.9);
   expect(into / INTO).toBeLessThan(1.1);
