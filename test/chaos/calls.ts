@@ -79,3 +79,8 @@ function parse(log: string): Calls {
   if (begin < 0) throw new Error(`Cannot tell where our own calls begin: ${log.slice(0, 2000)}`);
   return { startUp: calls.slice(0, begin), own: calls.slice(begin) };
 }
+
+/** Whether the kernel is asked for something, or a lock of ours is taken or let go of: where others may come between. */
+export function isTurningPoint({ name, text }: Call): boolean {
+  return /^(sendto|mkdir)$/.test(name) || /F_OFD_SETLKW?, |\/proc\/sys\/|leases\.db/.test(text);
+}

@@ -38,6 +38,8 @@ export type CallOptions = {
   readonly through?: readonly string[];
   readonly containerId?: string;
   readonly netns?: string;
+  /** Further variables. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Further keys of the configuration. */
   readonly netconf?: Readonly<Record<string, unknown>>;
 };
@@ -88,6 +90,7 @@ export class Stage implements Disposable {
         CNI_COMMAND: verb,
         CNI_PATH: `${this.#directory}/bin:${dirname(EXECUTABLE)}`,
         ...(verb === "GC" ? {} : attachment),
+        ...options.env,
       },
     });
   }
