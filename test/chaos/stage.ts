@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -49,8 +50,8 @@ const ATTACHMENT = { network: "podnet", containerId: CONTAINER, ifName: "eth0" }
 export const HOST_END = hostEndName("cali", ATTACHMENT);
 const SUBNETS = { single: ["10.20.1.0/24"], dual: ["10.20.1.0/24", "fd00:20::/64"] };
 const WORLD = { single: ["198.51.100.1"], dual: ["198.51.100.1", "2001:db8:ffff::1"] };
-/** No call takes seconds; one that does hangs. */
-const TIMEOUT_MS = 30_000;
+/** No call takes seconds, unless the kernel is busy ending namespaces; one that takes minutes hangs. */
+const TIMEOUT_MS = 120_000;
 
 /** Debian's host-local speaks CNI up to 1.0.0 and has no GC. */
 const HOST_LOCAL = `#!/bin/sh
@@ -149,9 +150,13 @@ export class Stage implements Disposable {
 
   /** What is left of ours anywhere: nothing, when the attachment is gone. */
   async remains(): Promise<string[]> {
+    return [...(await this.kernelRemains()), ...this.leases()];
+  }
+
+  /** The same, without what stands in the store. */
+  async kernelRemains(): Promise<string[]> {
     const left = (await this.picture()).split("\n").filter((line) => !line.startsWith("file "));
-    const ours = left.filter((line) => !this.#untouched.includes(line));
-    return [...ours, ...this.leases()];
+    return left.filter((line) => !this.#untouched.includes(line));
   }
 
   /** What `remains` does not count; the kernel has to be clean. */
@@ -164,7 +169,7 @@ export class Stage implements Disposable {
     const path = join(this.host.stateDir, "podnet/leases.db");
     const others = files(join(this.host.stateDir, "host-local/podnet"));
     return [
-      ...(existsSync(path) ? recorded(path) : []),
+      ...(isFile(path) ? recorded(path) : []),
       ...others.filter((name) => /^[\da-f][\da-f.:_]+$/.test(name)).map((name) => `host-local: ${name}`),
     ];
   }
@@ -242,6 +247,14 @@ function lasting(line: string): string {
     .replace(/ valid_lft.*| linkdown/, "")
     .replaceAll(/[\\\s]+/g, " ")
     .trim();
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function files(directory: string): string[] {
