@@ -165,6 +165,19 @@ const FOREIGN: readonly Case[] = [
     severity: "error",
     type: /^sed -i .*hostInterfacePrefix/,
   },
+  {
+    name: "a result that the runtime was ended over",
+    files: { "/var/lib/cni/results/podnet-a-eth0": "", "/var/lib/cni/results/podnet-b-eth0": "{}" },
+    seen: /podnet-a-eth0 is empty/,
+    severity: "error",
+    type: /^rm \/var\/lib\/cni\/results\/podnet-a-eth0$/,
+  },
+  {
+    name: "a result that the runtime wrote half of",
+    files: { "/var/lib/cni/results/podnet-a-eth0": '{"kind":"cniCa' },
+    seen: /podnet-a-eth0 is not JSON/,
+    severity: "error",
+  },
 ];
 
 describe("other software's files", () => {

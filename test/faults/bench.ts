@@ -25,6 +25,9 @@ const STAND_INS: Readonly<Record<string, string>> = {
   kubectl: `echo '{ "spec": { "podCIDRs": ["10.20.1.0/24"] } }'`,
 };
 
+/** Of the node, and not of the machine that the tests run on. */
+const OWN_DIRECTORIES = ["etc", "var/lib"];
+
 /**
  * The pods are default/web-0 (10.20.1.2, fd00:20::2) and default/web-1 (…3), the host's way out is uplink0. The
  * variables of a fault's script: HOST, POD, POD2 and ROUTER (namespaces), END and END2 (host ends), CONF, CONFLIST and
@@ -41,7 +44,8 @@ export class FaultBench implements Disposable {
     const disk = mkdtempSync("/var/tmp/slash32-state-");
     this.#resources.defer(() => rmSync(disk, { recursive: true }));
     const standIns = join(root, "stand-ins");
-    for (const directory of [standIns, join(root, "etc")]) mkdirSync(directory);
+    for (const directory of [standIns, ...OWN_DIRECTORIES.map((own) => join(root, own))])
+      mkdirSync(directory, { recursive: true });
     for (const [name, script] of Object.entries(STAND_INS)) {
       writeFileSync(join(standIns, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
     }
@@ -69,13 +73,14 @@ export class FaultBench implements Disposable {
     this.#shell(["sh", "-eu", path]);
   }
 
-  /** Types a command as root. The node's /etc is that below ROOT. */
+  /** Types a command as root. The node's /etc and /var/lib are those below ROOT. */
   type(command: string): void {
-    const etc = join(this.#node.root, "etc");
     const known = command.replaceAll("<router>", command.includes("-6") ? "2001:db8::fe" : "192.0.2.254");
     const typed = known.replaceAll("<interface>", "uplink0");
-    if (!typed.includes("/etc/")) this.#shell(["sh", "-euc", typed]);
-    else this.#shell(["unshare", "--mount", "sh", "-euc", `mount --bind ${etc} /etc; ${typed}`]);
+    const mounts = OWN_DIRECTORIES.filter((directory) => typed.includes(`/${directory}/`)).map(
+      (directory) => `mount --bind ${join(this.#node.root, directory)} /${directory}; `,
+    );
+    this.#shell(["unshare", "--mount", "sh", "-euc", mounts.join("") + typed]);
   }
 
   /** Asks slash32, with what tells it where this node keeps its things. */

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { VERSION } from "../../generated/version.ts";
 import { type ConfFile, isOurs } from "../node/configuration.ts";
-import { type Check, error, type Finding, fine, found, warning } from "./check.ts";
+import { type Check, counted, error, type Finding, fine, found, warning } from "./check.ts";
 import { output } from "./program.ts";
 
 const EXAMPLE = JSON.stringify({
@@ -100,6 +100,25 @@ const loopback: Check = {
   },
 };
 
+/** Where libcni, and with it containerd and CRI-O, keeps what ADD answered: written in place, by a process that may be killed. */
+const RESULTS = "/var/lib/cni/results";
+
+const results: Check = {
+  title: "what the runtime remembers of pods can be read",
+  run({ files }) {
+    const names = files.list(RESULTS);
+    const findings = names.flatMap((name): Finding[] => {
+      const path = join(RESULTS, name);
+      const reason = unreadable(files.read(path));
+      if (reason === undefined) return [];
+      const why =
+        "The runtime was ended while it wrote this, and cannot remove that pod: it asks for the result first.";
+      return [error(`${path} ${reason}`, why, `rm ${path}`)];
+    });
+    return found(findings, counted(names.length, "result"));
+  },
+};
+
 const ownership: Check = {
   title: "nobody but root can change them",
   run(node) {
@@ -156,9 +175,21 @@ export const CNI: readonly Check[] = [
   loadable,
   executables,
   loopback,
+  results,
   ownership,
   sameVersion,
 ];
+
+function unreadable(text: string | undefined): string | undefined {
+  if (text === undefined) return undefined; // removed since it was listed, or no plain file
+  if (text === "") return "is empty";
+  try {
+    JSON.parse(text);
+    return undefined;
+  } catch {
+    return "is not JSON";
+  }
+}
 
 /** Plugins of the chain, and the IPAM plugins that they start in turn. */
 function typesIn({ plugins }: ConfFile): string[] {
