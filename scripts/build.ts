@@ -1,4 +1,4 @@
-// Builds bin/slash32: schemas -> TypeScript, TypeScript -> build/, build/ -> dist/ -> bin/slash32.
+// Builds bin/slash32: schemas -> TypeScript, TypeScript -> build/, build/ -> dist/ -> bytecode, linked with the engine.
 // Does nothing if no input has changed since the last build; `--force` builds all the same.
 import { createHash } from "node:crypto";
 import {
@@ -11,11 +11,10 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { builtinModules } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { execa } from "execa";
-import { compileOptions } from "./compile-options.ts";
 import { compileSchemas, writeIfChanged } from "./compile-schemas.ts";
+import { LINKED, link, MODULES } from "./link.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const GENERATED = "src/generated";
@@ -25,25 +24,32 @@ const INPUTS = [
   "src",
   "schemas",
   "scripts/build.ts",
-  "scripts/compile-options.ts",
+  "scripts/build-engine.sh",
   "scripts/compile-schemas.ts",
+  "scripts/link.ts",
   "package.json",
   "package-lock.json",
   "tsconfig.json",
   "tsconfig.build.json",
 ];
-/** Beside what every verb loads, what people's commands load: of that a verb neither reads nor sets up anything. */
-const BUNDLES = [
+/** What the compiler makes of the sources, and what is made of that. */
+const BUNDLES: readonly Bundle[] = [
+  { entry: "build/engine/globals.js", bundle: "dist/engine/globals.js" },
+  { entry: "build/engine/ffi.js", bundle: "dist/engine/ffi.js" },
   { entry: "build/main.js", bundle: "dist/index.js" },
-  { entry: "build/cli/cli.js", bundle: "dist/cli/cli.js" },
+  { entry: "build/cli/main.js", bundle: "dist/cli/cli.js" },
 ];
 const PRODUCTS = [
   "src/generated/validators.ts",
-  "build/main.js",
   ...BUNDLES.map(({ bundle }) => bundle),
   `dist/${LICENCES}`,
   "bin/slash32",
 ];
+
+interface Bundle {
+  readonly entry: string;
+  readonly bundle: string;
+}
 
 type Row = readonly [what: string, amount: string];
 
@@ -62,9 +68,12 @@ async function build(): Promise<void> {
   rmSync("dist", { recursive: true, force: true });
   await step("schemas", compileSources);
   await step("tsc", () => run("tsc", ["--project", "tsconfig.build.json"]));
-  await step("ncc", () => Promise.all(BUNDLES.map(bundle)));
+  // One after the other: two of them write to one directory.
+  await step("ncc", async () => {
+    for (const each of BUNDLES) await bundle(each);
+  });
+  await step("link", () => link(MODULES, "bin/slash32"));
   collectLicences();
-  await step("bun", compileExecutable);
   printTable([["total", seconds(started)], ...PRODUCTS.map((path): Row => [path, kilobytes(path)])]);
 }
 
@@ -76,40 +85,36 @@ function compileSources(): void {
 }
 
 /** ncc calls every bundle index.js, and leaves a package.json beside it. */
-async function bundle({ entry, bundle }: (typeof BUNDLES)[number]): Promise<void> {
-  const directory = dirname(bundle);
+async function bundle({ entry, bundle }: Bundle): Promise<void> {
+  const aside = "build/ncc";
   await run("ncc", [
-    ...["build", entry, "--out", directory, "--license", LICENCES],
-    ...["bun:ffi", "bun:sqlite", ...builtins()].flatMap((name) => ["--external", name]),
+    ...["build", entry, "--out", aside, "--license", LICENCES],
+    ...["bun:ffi", "engine"].flatMap((name) => ["--external", name]),
     ...["--target", "es2022", "--no-cache", "--quiet"],
   ]);
-  renameSync(join(directory, "index.js"), bundle);
+  const directory = dirname(bundle);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(bundle, withoutAssets(readFileSync(join(aside, "index.js"), "utf8")));
+  if (existsSync(join(aside, LICENCES))) renameSync(join(aside, LICENCES), `${bundle}.${LICENCES}`);
+  rmSync(aside, { recursive: true });
 }
 
-/** Left to itself ncc asks for these through `createRequire`, which takes 1 ms at each start of the executable. */
-function builtins(): string[] {
-  return builtinModules.filter((name) => /^[a-z_]+$/.test(name)).map((name) => `node:${name}`);
+/** Where ncc would look for a package's other files: there are none, and the engine knows of no URL. */
+function withoutAssets(code: string): string {
+  return code.replace(/^.*__nccwpck_require__\.ab = .*$/m, "");
 }
 
-/** ncc lists what it bundled; the runtime that the executable begins with, and the validators' maker, it cannot know. */
+/** ncc lists what it bundled; what the executable is linked with, and the validators' maker, it cannot know. */
 function collectLicences(): void {
-  const bundled = BUNDLES.map(({ bundle }) => join(dirname(bundle), LICENCES)).filter((path) =>
-    existsSync(path),
-  );
-  const others = ["bun", "ajv"].map((name) => {
-    const { license, version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
-    return `${name} ${version}\n${license}\n`;
-  });
-  const texts = [...others, ...bundled.map((path) => readFileSync(path, "utf8"))];
+  const bundled = BUNDLES.map(({ bundle }) => `${bundle}.${LICENCES}`).filter((path) => existsSync(path));
+  const { license, version } = JSON.parse(readFileSync("node_modules/ajv/package.json", "utf8"));
+  const texts = [
+    ...LINKED.map(({ name, licence }) => `${name}\n${readFileSync(licence, "utf8")}\n`),
+    `ajv ${version}\n${license}\n`,
+    ...bundled.map((path) => readFileSync(path, "utf8")),
+  ];
   writeFileSync(join("dist", LICENCES), texts.join("\n"));
-}
-
-/** Written aside and renamed, so that a test or a runtime that starts it never meets half an executable. */
-async function compileExecutable(): Promise<void> {
-  const aside = "build/slash32";
-  await run("bun", compileOptions("dist/index.js", aside));
-  mkdirSync("bin", { recursive: true });
-  renameSync(aside, "bin/slash32");
+  for (const path of bundled) rmSync(path);
 }
 
 /** Runs a command of node_modules. What it prints is shown only if it fails. */

@@ -19,12 +19,19 @@ export function compileSchemas(directory: string, target: string): void {
   const exported: Record<string, string> = {};
   for (const file of readdirSync(directory).sort()) {
     if (!file.endsWith(SUFFIX)) continue;
-    const schema: AnySchemaObject = JSON.parse(readFileSync(join(directory, file), "utf8"));
+    const schema: AnySchemaObject = JSON.parse(readFileSync(join(directory, file), "utf8"), withoutWords);
     const key = schema.$id ?? file;
     ajv.addSchema(schema, key);
     exported[validatorName(file)] = key;
   }
   writeIfChanged(target, asModule(standalone.default(ajv, exported)));
+}
+
+/** What is for people to read would be set up by every verb. */
+function withoutWords(key: string, value: unknown): unknown {
+  return ["$schema", "title", "description", "default"].includes(key) && typeof value !== "object"
+    ? undefined
+    : value;
 }
 
 /** Writes a file only if its content changes, so that what watches it sees no change where there is none. */

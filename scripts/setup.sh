@@ -19,6 +19,7 @@ packages='
   iptables                     iptables
   jq                           jq
   libc6-dev                    /usr/include/stdio.h
+  libsqlite3-dev               /usr/include/sqlite3.h
   nftables                     nft
   podman                       podman conmon
   procps                       sysctl
@@ -26,6 +27,7 @@ packages='
   sqlite3                      sqlite3
   strace                       strace
   tcpdump                      tcpdump
+  xz-utils                     xz
 '
 
 fail() {

@@ -81,7 +81,13 @@ export function samePrefix(a: Prefix, b: Prefix): boolean {
 
 /** Network byte order: 4 or 16 bytes. */
 export function addressBytes({ family, value }: Address): Uint8Array {
-  return Uint8Array.fromHex(value.toString(16).padStart(width(family) / 4, "0"));
+  const view = new DataView(new ArrayBuffer(width(family) / 8));
+  if (family === 4) view.setUint32(0, Number(value));
+  else {
+    view.setBigUint64(0, value >> 64n);
+    view.setBigUint64(8, value); // its lower half
+  }
+  return new Uint8Array(view.buffer);
 }
 
 /** The reverse of `addressBytes`; throws a RangeError unless there are 4 or 16 bytes. */
@@ -89,7 +95,9 @@ export function addressFromBytes(bytes: Uint8Array): Address {
   if (bytes.length !== 4 && bytes.length !== 16) {
     throw new RangeError(`Cannot read an address: got ${bytes.length} bytes, expected 4 or 16`);
   }
-  return { family: bytes.length === 4 ? 4 : 6, value: BigInt(`0x${bytes.toHex()}`) };
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length === 4) return { family: 4, value: BigInt(view.getUint32(0)) };
+  return { family: 6, value: (view.getBigUint64(0) << 64n) | view.getBigUint64(8) };
 }
 
 function parseFour(text: string): bigint | undefined {

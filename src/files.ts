@@ -1,11 +1,26 @@
-// Files, by the C library. node:fs does all this too, but loading it takes every verb 1 ms, as long as the wiring takes.
+// Files and directories, as far as this program needs them.
 import { ENOSPC } from "./errno.ts";
-import { access, close, open, readBytes, SystemError, statfs, statx, writeBytes } from "./libc.ts";
+import {
+  access,
+  close,
+  mkdir,
+  open,
+  readBytes,
+  readEntries,
+  readLinkBytes,
+  rename,
+  SystemError,
+  statfs,
+  statx,
+  writeBytes,
+} from "./libc.ts";
+import { dirname, join } from "./paths.ts";
 
 // include/uapi/asm-generic/fcntl.h
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_CREAT = 0o100;
+export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 // include/uapi/linux/fcntl.h, stat.h
@@ -14,17 +29,25 @@ const AT_EMPTY_PATH = 0x1000;
 // include/linux/fs.h, unistd.h
 const W_OK = 2;
 const X_OK = 1;
-const STATX_INO = 0x100;
-const STATX_SIZE = 0x200;
+const STATX_BASIC_STATS = 0x7ff;
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+const S_IFDIR = 0o040000;
 
 const CHUNK_BYTES = 16 * 1024;
+// PATH_MAX (include/uapi/linux/limits.h)
+const LONGEST_PATH_BYTES = 4096;
 const encoder = new TextEncoder();
 
-/** What identifies a file as long as it exists, and its size. */
 export interface FileStatus {
-  /** Of device and inode. */
+  /** Of device and inode: nobody else's as long as it exists. */
   readonly identity: string;
   readonly bytes: number;
+  readonly kind: "file" | "directory" | "other";
+  /** Permissions: 0o755. */
+  readonly mode: number;
+  /** The owner's. */
+  readonly uid: number;
 }
 
 /** Throws a SystemError. The caller closes the descriptor. */
@@ -37,15 +60,25 @@ export function closeFile(fd: number): void {
 }
 
 /** All that is left to read of an open file, or all of the file at a path. Throws a SystemError. */
-export function readText(source: number | string): string {
-  if (typeof source === "string") return withFile(source, O_RDONLY, readText);
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true }); // a byte order mark is no JSON
-  const chunk = new Uint8Array(CHUNK_BYTES);
-  let text = "";
-  for (let length = readBytes(source, chunk); length > 0; length = readBytes(source, chunk)) {
-    text += decoder.decode(chunk.subarray(0, length), { stream: true });
+export function readAll(source: number | string): Uint8Array<ArrayBuffer> {
+  if (typeof source === "string") return withFile(source, O_RDONLY, readAll);
+  let whole = new Uint8Array(CHUNK_BYTES);
+  let bytes = 0;
+  for (;;) {
+    const length = readBytes(source, whole.subarray(bytes));
+    if (length === 0) return whole.subarray(0, bytes);
+    bytes += length;
+    if (bytes === whole.length) {
+      const larger = new Uint8Array(2 * whole.length);
+      larger.set(whole);
+      whole = larger;
+    }
   }
-  return text + decoder.decode();
+}
+
+/** `readAll` as text. Throws a SystemError. */
+export function readText(source: number | string): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(readAll(source)); // a byte order mark is no JSON
 }
 
 /** The whole text; waits for a reader who is slow (EAGAIN). Throws a SystemError, EPIPE where the reader is gone. */
@@ -57,6 +90,16 @@ export function writeText(fd: number, text: string): void {
     } catch (error) {
       if (!(error instanceof SystemError) || error.code !== "EAGAIN") throw error;
     }
+  }
+}
+
+/** `writeText`, for who goes on anyway; false if the reader is gone. */
+export function tryWriteText(fd: number, text: string): boolean {
+  try {
+    writeText(fd, text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
@@ -74,13 +117,22 @@ export function withFile<T>(path: string, flags: number, work: (fd: number) => T
 export function statusOf(file: number | string): FileStatus {
   const [fd, path, flags] =
     typeof file === "number" ? ([file, "", AT_EMPTY_PATH] as const) : ([AT_FDCWD, file, 0] as const);
-  const view = statx(fd, path, flags, STATX_INO | STATX_SIZE);
-  // `struct statx`: stx_ino, stx_size, stx_dev_major, stx_dev_minor (include/uapi/linux/stat.h).
+  const view = statx(fd, path, flags, STATX_BASIC_STATS);
+  // `struct statx` (include/uapi/linux/stat.h): stx_dev_major, stx_dev_minor; stx_ino, stx_size, stx_mode, stx_uid.
   const device = `${view.getUint32(136, true)}:${view.getUint32(140, true)}`;
+  const mode = view.getUint16(28, true);
   return {
     identity: `${device}:${view.getBigUint64(32, true)}`,
     bytes: Number(view.getBigUint64(40, true)),
+    kind: kindOf(mode & S_IFMT),
+    mode: mode & 0o7777,
+    uid: view.getUint32(20, true),
   };
+}
+
+function kindOf(type: number): FileStatus["kind"] {
+  if (type === S_IFREG) return "file";
+  return type === S_IFDIR ? "directory" : "other";
 }
 
 /** Like `statusOf`; `undefined` where there is nothing. */
@@ -106,11 +158,101 @@ function ifThere<T>(work: () => T): T | undefined {
 /** Throws a SystemError unless files could be made in the directory: EACCES or EROFS, or ENOSPC. */
 export function assertRoom(directory: string): void {
   access(directory, W_OK | X_OK);
-  // `struct statfs`: f_bavail.
-  if (statfs(directory).getBigUint64(32, true) === 0n) throw new SystemError(`write in ${directory}`, ENOSPC);
+  if (fileSystemOf(directory).free === 0) throw new SystemError(`write in ${directory}`, ENOSPC);
 }
 
-/** Node's own, for what is rare. */
-export function nodeFiles(): typeof import("node:fs") {
-  return process.getBuiltinModule("node:fs");
+export interface FileSystem {
+  /** Which kind it is (include/uapi/linux/magic.h). */
+  readonly magic: number;
+  /** Bytes that may still be written. */
+  readonly free: number;
+  /** No byte, or no file more. */
+  readonly isFull: boolean;
+}
+
+/** The file system that a path is on. Throws a SystemError. */
+export function fileSystemOf(path: string): FileSystem {
+  // `struct statfs`: f_type, f_bsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree.
+  const view = statfs(path);
+  const [magic = 0, blockBytes = 0, , , blocks = 0, files = 0, freeFiles = 0] = Array.from(
+    { length: 7 },
+    (_, at) => Number(view.getBigUint64(8 * at, true)),
+  );
+  const free = blocks * blockBytes;
+  return { magic, free, isFull: free === 0 || (files > 0 && freeFiles === 0) };
+}
+
+/** Whether a program could be started from it, by whoever asks. */
+export function isExecutable(path: string): boolean {
+  try {
+    access(path, X_OK);
+    return statusOf(path).kind === "file";
+  } catch {
+    return false; // what cannot be looked at is passed over, as a shell does with its PATH
+  }
+}
+
+/** Names in a directory, in no order. Throws a SystemError. */
+export function listDirectory(path: string): string[] {
+  return withFile(path, O_RDONLY | O_NONBLOCK, (fd) => {
+    const buffer = new Uint8Array(CHUNK_BYTES);
+    const names: string[] = [];
+    for (let bytes = readEntries(fd, buffer); bytes > 0; bytes = readEntries(fd, buffer)) {
+      names.push(...entryNames(buffer.subarray(0, bytes)));
+    }
+    return names.filter((name) => name !== "." && name !== "..");
+  });
+}
+
+/** `struct linux_dirent64` (include/linux/dirent.h): d_reclen at 16, d_name at 19. */
+function entryNames(entries: Uint8Array): string[] {
+  const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
+  const names: string[] = [];
+  for (let at = 0; at < entries.length; at += view.getUint16(at + 16, true)) {
+    const end = entries.indexOf(0, at + 19);
+    names.push(new TextDecoder().decode(entries.subarray(at + 19, end)));
+  }
+  return names;
+}
+
+/** As one would say it from the root. */
+export function absolutePath(path: string): string {
+  return path.startsWith("/") ? join(path) : join(readLink("/proc/self/cwd"), path);
+}
+
+/** Where a symbolic link leads. Throws a SystemError. */
+export function readLink(path: string): string {
+  const buffer = new Uint8Array(LONGEST_PATH_BYTES);
+  return new TextDecoder().decode(buffer.subarray(0, readLinkBytes(path, buffer)));
+}
+
+/** Makes the directory, and those it lies in; that it is there is no error. Throws a SystemError. */
+export function makeDirectories(path: string, mode: number): void {
+  try {
+    makeDirectory(path, mode);
+  } catch (error) {
+    const isParentMissing = error instanceof SystemError && error.code === "ENOENT" && dirname(path) !== path;
+    if (!isParentMissing) throw error;
+    makeDirectories(dirname(path), mode);
+    makeDirectory(path, mode);
+  }
+}
+
+function makeDirectory(path: string, mode: number): void {
+  try {
+    mkdir(path, mode);
+  } catch (error) {
+    const isThere = error instanceof SystemError && error.code === "EEXIST";
+    if (!isThere || findStatus(path)?.kind !== "directory") throw error;
+  }
+}
+
+/** The file at `from` takes the place of what is at `to`, in one instant. Throws a SystemError. */
+export function renameFile(from: string, to: string): void {
+  rename(from, to);
+}
+
+/** Writes a file anew, for who has no reader meanwhile. Throws a SystemError. */
+export function writeFile(path: string, text: string, mode = 0o666): void {
+  withFile(path, O_WRONLY | O_CREAT | O_TRUNC, (fd) => writeText(fd, text), mode);
 }

@@ -1,11 +1,11 @@
 // A file of lines that many processes append to, and that does not grow without bounds.
 import {
   findStatus,
-  nodeFiles,
   O_APPEND,
   O_CREAT,
   O_NONBLOCK,
   O_WRONLY,
+  renameFile,
   statusOf,
   withFile,
 } from "./files.ts";
@@ -48,5 +48,5 @@ function putAside(path: string, full: string): void {
 }
 
 function renameIfThere(from: string, to: string): void {
-  if (findStatus(from) !== undefined) nodeFiles().renameSync(from, to);
+  if (findStatus(from) !== undefined) renameFile(from, to);
 }

@@ -1,34 +1,47 @@
-// The C library: the handful of calls that neither Bun nor Node offers, and those that are at hand at once where Node's
-// own would have to be loaded first. The only import of bun:ffi.
+// The C library: the calls into the kernel that this program makes, each with its errors. Others import bun:ffi only for
+// libraries of their own.
 import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { EINTR, EINVAL, errnoName } from "./errno.ts";
 
 const POLLIN = 0x1;
-// include/uapi/asm-generic/fcntl.h, include/uapi/linux/fcntl.h
-const O_NONBLOCK = 0o4000;
+// include/uapi/asm-generic/fcntl.h
 const O_CLOEXEC = 0o2000000;
-const F_SETFL = 4;
-const F_SETPIPE_SZ = 1031;
-// Every pipe holds as much (pipe(7)).
-const LEAST_PIPE_BYTES = 1 << 16;
 
 const { symbols: libc } = dlopen("libc.so.6", {
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
   send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
+  bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
+  recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
+  poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
   setns: { args: ["i32", "i32"], returns: "i32" },
   fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
   open: { args: ["ptr", "i32", "u32"], returns: "i32" },
   close: { args: ["i32"], returns: "i32" },
   read: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  pread: { args: ["i32", "ptr", "u64", "i64"], returns: FFIType.i64_fast },
   write: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  lseek: { args: ["i32", "i64", "i32"], returns: FFIType.i64_fast },
   statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
+  access: { args: ["ptr", "i32"], returns: "i32" },
+  statfs: { args: ["ptr", "ptr"], returns: "i32" },
+  getdents64: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
+  readlink: { args: ["ptr", "ptr", "u64"], returns: FFIType.i64_fast },
+  mkdir: { args: ["ptr", "u32"], returns: "i32" },
+  rename: { args: ["ptr", "ptr"], returns: "i32" },
+  isatty: { args: ["i32"], returns: "i32" },
+  getrandom: { args: ["ptr", "u64", "u32"], returns: FFIType.i64_fast },
+  usleep: { args: ["u32"], returns: "i32" },
   strerror: { args: ["i32"], returns: "ptr" },
   __errno_location: { args: [], returns: "ptr" },
 });
 
 const encoder = new TextEncoder();
+
+/** An address that C gave. */
+export type ForeignPointer = number | bigint | null;
 
 /** A call into the kernel that failed: which call, errno by its name ("EPERM"), and strerror's words. */
 export class SystemError extends Error {
@@ -67,6 +80,32 @@ export function receive(fd: number, buffer: Uint8Array, flags: number): number {
   return checked("recv", () => libc.recv(fd, ptr(buffer), buffer.byteLength, flags));
 }
 
+/** bind(2); `address` is a whole `struct sockaddr_*`. */
+export function bind(fd: number, address: Uint8Array): void {
+  checked("bind", () => libc.bind(fd, ptr(address), address.byteLength));
+}
+
+/** sendto(2); `address` is a whole `struct sockaddr_*`. */
+export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void {
+  checked("sendto", () => libc.sendto(fd, ptr(bytes), bytes.byteLength, 0, ptr(address), address.byteLength));
+}
+
+/** recvfrom(2) with MSG_* flags: the sender's `struct sockaddr_*` goes to `address`. Returns the length received. */
+export function receiveFrom(fd: number, buffer: Uint8Array, address: Uint8Array, flags: number): number {
+  const length = new Int32Array([address.byteLength]);
+  return checked("recvfrom", () =>
+    libc.recvfrom(fd, ptr(buffer), buffer.byteLength, flags, ptr(address), ptr(length)),
+  );
+}
+
+/** poll(2) for reading: waits until one of the descriptors has something, or the time is over. Returns those that have. */
+export function pollReadable(fds: readonly number[], timeoutMs: number): number[] {
+  // `struct pollfd`: fd (int), events (short), revents (short).
+  const entries = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
+  checked("poll", () => libc.poll(ptr(entries), fds.length, timeoutMs));
+  return fds.filter((_, at) => (entries[2 * at + 1] ?? 0) >>> 16 !== 0);
+}
+
 /** setns(2): moves the calling thread, and it alone, into the namespace behind `fd`. `what` for the error's words. */
 export function setns(fd: number, type: number, what = "setns"): void {
   checked(what, () => libc.setns(fd, type));
@@ -79,9 +118,7 @@ export function fcntlLock(fd: number, command: number, flock: Uint8Array): void 
 
 /** open(2), never to be inherited. The caller closes the descriptor. */
 export function open(path: string, flags: number, mode = 0): number {
-  const call = `open ${path}`;
-  const text = cString(path, call);
-  return checked(call, () => libc.open(ptr(text), flags | O_CLOEXEC, mode));
+  return onPath("open", path, (text) => libc.open(text, flags | O_CLOEXEC, mode));
 }
 
 /** close(2). The descriptor is gone in any case, and nothing that we write waits for it: there is nothing to report. */
@@ -94,6 +131,11 @@ export function readBytes(fd: number, buffer: Uint8Array): number {
   return checked("read", () => libc.read(fd, ptr(buffer), buffer.byteLength));
 }
 
+/** pread(2): read(2) from a place in the file. */
+export function readBytesAt(fd: number, buffer: Uint8Array, offset: number): number {
+  return checked("read", () => libc.pread(fd, ptr(buffer), buffer.byteLength, offset));
+}
+
 /** write(2): how many bytes it was. */
 export function writeBytes(fd: number, bytes: Uint8Array): number {
   return checked("write", () => libc.write(fd, ptr(bytes), bytes.byteLength));
@@ -101,108 +143,87 @@ export function writeBytes(fd: number, bytes: Uint8Array): number {
 
 /** statx(2) of a path, or with AT_EMPTY_PATH and "" of an open file: a `struct statx`, alike on every architecture. */
 export function statx(fd: number, path: string, flags: number, mask: number): DataView {
-  const call = path === "" ? "stat" : `stat ${path}`;
-  const text = cString(path, call);
   const bytes = new Uint8Array(256);
-  checked(call, () => libc.statx(fd, ptr(text), flags, mask, ptr(bytes)));
+  onPath("stat", path, (text) => libc.statx(fd, text, flags, mask, ptr(bytes)));
   return new DataView(bytes.buffer);
-}
-
-/** What neither ADD nor DEL needs is loaded when it is first called: each symbol costs time at start. */
-function openLater() {
-  return dlopen("libc.so.6", {
-    access: { args: ["ptr", "i32"], returns: "i32" },
-    statfs: { args: ["ptr", "ptr"], returns: "i32" },
-    bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
-    sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
-    recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
-    poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
-  }).symbols;
-}
-
-let later: ReturnType<typeof openLater> | undefined;
-
-function laterCalls(): ReturnType<typeof openLater> {
-  later ??= openLater();
-  return later;
 }
 
 /** access(2). Throws when the path is not there, or not to be used in this `mode`. */
 export function access(path: string, mode: number): void {
-  const call = `access ${path}`;
-  const text = cString(path, call);
-  checked(call, () => laterCalls().access(ptr(text), mode));
+  onPath("access", path, (text) => libc.access(text, mode));
 }
 
 /** statfs(2): a `struct statfs` of 64-bit Linux. */
 export function statfs(path: string): DataView {
-  const call = `statfs ${path}`;
-  const text = cString(path, call);
   const bytes = new Uint8Array(256);
-  checked(call, () => laterCalls().statfs(ptr(text), ptr(bytes)));
+  onPath("statfs", path, (text) => libc.statfs(text, ptr(bytes)));
   return new DataView(bytes.buffer);
 }
 
-/** bind(2); `address` is a whole `struct sockaddr_*`. */
-export function bind(fd: number, address: Uint8Array): void {
-  checked("bind", () => laterCalls().bind(fd, ptr(address), address.byteLength));
+/** getdents64(2): how many bytes of `struct linux_dirent64` it was, 0 at the end. */
+export function readEntries(fd: number, buffer: Uint8Array): number {
+  return checked("getdents64", () => libc.getdents64(fd, ptr(buffer), buffer.byteLength));
 }
 
-/** sendto(2); `address` is a whole `struct sockaddr_*`. */
-export function sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): void {
-  const { sendto } = laterCalls();
-  checked("sendto", () => sendto(fd, ptr(bytes), bytes.byteLength, 0, ptr(address), address.byteLength));
+/** readlink(2): how many bytes it was. */
+export function readLinkBytes(path: string, buffer: Uint8Array): number {
+  return onPath("readlink", path, (text) => libc.readlink(text, ptr(buffer), buffer.byteLength));
 }
 
-/** recvfrom(2) with MSG_* flags: the sender's `struct sockaddr_*` goes to `address`. Returns the length received. */
-export function receiveFrom(fd: number, buffer: Uint8Array, address: Uint8Array, flags: number): number {
-  const length = new Int32Array([address.byteLength]);
-  const { recvfrom } = laterCalls();
-  return checked("recvfrom", () =>
-    recvfrom(fd, ptr(buffer), buffer.byteLength, flags, ptr(address), ptr(length)),
-  );
+/** mkdir(2). */
+export function mkdir(path: string, mode: number): void {
+  onPath("mkdir", path, (text) => libc.mkdir(text, mode));
 }
 
-/** poll(2) for reading: waits until one of the descriptors has something, or the time is over. Returns those that have. */
-export function pollReadable(fds: readonly number[], timeoutMs: number): number[] {
-  // `struct pollfd`: fd (int), events (short), revents (short).
-  const entries = new Int32Array(fds.flatMap((fd) => [fd, POLLIN]));
-  checked("poll", () => laterCalls().poll(ptr(entries), fds.length, timeoutMs));
-  return fds.filter((_, at) => ((entries[2 * at + 1] ?? 0) >>> 16) & POLLIN);
+/** rename(2). */
+export function rename(from: string, to: string): void {
+  const call = `rename ${from} to ${to}`;
+  const [source, target] = [cString(from, call), cString(to, call)];
+  checked(call, () => libc.rename(ptr(source), ptr(target)));
 }
 
-/**
- * pipe2(2), closed on exec: the end to read from, which never waits, and the end to write to. A writer waits once it is
- * `bytes` ahead, or less where the kernel refuses so much to us. The caller closes both.
- */
-export function pipe(bytes: number): { readonly readEnd: number; readonly writeEnd: number } {
-  // Loaded only when another IPAM plugin is run: each symbol costs time at start.
-  const { symbols } = dlopen("libc.so.6", {
-    pipe2: { args: ["ptr", "i32"], returns: "i32" },
-    fcntl: { args: ["i32", "i32", "i32"], returns: "i32" },
-  });
-  const ends = new Int32Array(2);
-  checked("pipe", () => symbols.pipe2(ptr(ends), O_CLOEXEC));
-  const [readEnd = -1, writeEnd = -1] = ends;
-  let granted = bytes;
-  while (granted > LEAST_PIPE_BYTES && symbols.fcntl(readEnd, F_SETPIPE_SZ, granted) === -1) granted /= 2;
-  checked("fcntl", () => symbols.fcntl(readEnd, F_SETFL, O_NONBLOCK));
-  return { readEnd, writeEnd };
+/** isatty(3): whether it is a terminal. */
+export function isTerminal(fd: number): boolean {
+  return libc.isatty(fd) === 1;
+}
+
+/** getrandom(2): numbers of 32 bits that nobody can guess; at most 64 of them. */
+export function randomWords(count: number): Uint32Array {
+  const words = new Uint32Array(count);
+  checked("getrandom", () => libc.getrandom(ptr(words), words.byteLength, 0));
+  return words;
+}
+
+/** Waits. */
+export function sleep(milliseconds: number): void {
+  libc.usleep(milliseconds * 1000);
 }
 
 /** strerror(3) with the name in front of it would be "EEXIST: File exists"; this is the text alone. */
 export function describeErrno(errno: number): string {
-  return String(new CString(libc.strerror(errno) as Pointer));
+  return textAt(libc.strerror(errno));
 }
 
-/** With a NUL at its end and nowhere else: the kernel would open what stands before it. */
-function cString(text: string, call: string): Uint8Array {
+/** A C string that is somebody else's. */
+export function textAt(address: ForeignPointer): string {
+  return String(new CString(Number(address) as Pointer));
+}
+
+/** A call with a path, which the error names. */
+function onPath(call: string, path: string, attempt: (path: Pointer) => number | bigint): number {
+  const what = path === "" ? call : `${call} ${path}`;
+  const text = cString(path, what);
+  return checked(what, () => attempt(ptr(text)));
+}
+
+/** A text with a NUL at its end and nowhere else: the kernel would open what stands before it. Keep it while it is used. */
+export function cString(text: string, call: string): Uint8Array {
   if (text.includes("\0")) throw new SystemError(call, EINVAL);
   return encoder.encode(`${text}\0`);
 }
 
 /** Turns -1 into a SystemError; what a signal interrupted is tried again. */
-function checked(call: string, attempt: () => number | bigint): number {
+export function checked(call: string, attempt: () => number | bigint): number {
   for (;;) {
     const value = Number(attempt());
     if (value !== -1) return value;

@@ -6,25 +6,29 @@ import { expect, test } from "vitest";
 const SOURCE = join(import.meta.dirname, "../src");
 
 /** What everybody may stand on. */
-const FLOOR = ["address.ts", "attachment.ts", "files.ts", "trace.ts", "shell.ts"];
+const FLOOR = ["address.ts", "attachment.ts", "files.ts", "paths.ts", "trace.ts", "shell.ts"];
 const KERNEL = ["datapath", "datapath/rtnetlink", "datapath/netlink"];
 
 /** Each room, and each file outside of one, with all that it may import beside its own room's. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
-  "main.ts": ["cni", "cli", "files.ts"],
-  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts", "journal.ts"],
+  "main.ts": ["cni", "files.ts"],
+  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts", "journal.ts", "spawn.ts"],
   cni: ["ipam", "datapath", ...FLOOR, "generated", "journal.ts"],
-  ipam: [...FLOOR, "lock.ts", "pipe.ts", "libc.ts"],
-  datapath: ["datapath/rtnetlink", "datapath/netlink", ...FLOOR, "libc.ts"],
+  ipam: [...FLOOR, "lock.ts", "libc.ts", "spawn.ts", "sqlite.ts"],
+  datapath: ["datapath/rtnetlink", "datapath/netlink", ...FLOOR, "libc.ts", "sha1.ts"],
   "datapath/rtnetlink": ["datapath/netlink", "address.ts", "shell.ts"],
   "datapath/netlink": ["libc.ts", "errno.ts"],
   generated: [],
+  engine: [],
   "journal.ts": ["files.ts", "libc.ts", "lock.ts"],
   "lock.ts": ["files.ts", "libc.ts"],
-  "pipe.ts": ["libc.ts"],
-  "files.ts": ["libc.ts", "errno.ts"],
+  "spawn.ts": ["libc.ts"],
+  "sqlite.ts": ["libc.ts"],
+  "files.ts": ["libc.ts", "errno.ts", "paths.ts"],
   "libc.ts": ["errno.ts"],
   "errno.ts": [],
+  "paths.ts": [],
+  "sha1.ts": [],
   "address.ts": [],
   "attachment.ts": [],
   "trace.ts": [],
@@ -37,15 +41,15 @@ const EXCEPTIONS: readonly string[] = [
   "cni/error.ts -> libc.ts",
 ];
 
-/** Who may know of the process beside main.ts, and why. */
+/** Who may know of the process beside the two that begin, and why. */
 const KNOWS_PROCESS: readonly RegExp[] = [
-  /^main\.ts$/,
-  // It hands the delegate's stderr on.
-  /^ipam\/delegate\.ts$/,
+  /^(cli\/)?main\.ts$/,
   // It ends a process that cannot come back to its own namespace.
   /^datapath\/netns\.ts$/,
-  // It looks at the installation it is part of, and starts programs.
-  /^cli\/doctor\//,
+  // It looks at the installation it is part of.
+  /^cli\/doctor\/cni\.ts$/,
+  // The programs that it starts have its environment.
+  /^cli\/program\.ts$/,
 ];
 
 interface Source {
@@ -57,7 +61,7 @@ interface Source {
 }
 
 const sources: readonly Source[] = readdirSync(SOURCE, { recursive: true, encoding: "utf8" })
-  .filter((path) => path.endsWith(".ts"))
+  .filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts"))
   .map((path) => {
     const text = readFileSync(join(SOURCE, path), "utf8");
     const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/(^|\s)\/\/.*$/gm, "");
@@ -95,7 +99,11 @@ test("this test sees every import that Bun's own parser sees", () => {
     expect({ path, missed: seen.filter((name) => !imports.includes(name)) }).toEqual({ path, missed: [] });
   }
   expect(edges.map(written)).toEqual(
-    expect.arrayContaining(["main.ts -> cni/plugin.ts", "main.ts -> cli/cli.ts", "cni/error.ts -> libc.ts"]),
+    expect.arrayContaining([
+      "main.ts -> cni/plugin.ts",
+      "cli/main.ts -> cli/cli.ts",
+      "cni/error.ts -> libc.ts",
+    ]),
   );
 });
 
@@ -140,15 +148,24 @@ test("no file imports itself by a roundabout way", () => {
   expect(sources.flatMap(({ path }) => cyclesFrom(path, []))).toEqual([]);
 });
 
-test.each([
-  ["bun:ffi", ["libc.ts"]],
-  ["bun:sqlite", ["ipam/database.ts", "ipam/pool.ts", "ipam/store.ts"]],
-])("%s is imported by %j alone", (module, paths) => {
-  const importers = sources.filter(({ imports }) => imports.includes(module)).map((source) => source.path);
-  expect(importers.sort()).toEqual(paths);
+/** What Bun has and the executable's engine has not. */
+const FOREIGN =
+  /\b(Bun|Buffer|URL|crypto|console|Intl)\b[.(]|\b(require|fetch|structuredClone|queueMicrotask|set(Timeout|Interval|Immediate))\(/;
+
+test("all that is asked of the runtime is bun:ffi, by the files that stand for a library", () => {
+  const asked = sources.flatMap(({ path, imports }) =>
+    imports.filter((name) => /^(bun|node):/.test(name)).map((to) => written({ from: path, to })),
+  );
+  expect(asked.sort()).toEqual(["libc.ts -> bun:ffi", "spawn.ts -> bun:ffi", "sqlite.ts -> bun:ffi"]);
+  // The executable's engine (src/engine/) has none of these.
+  expect(
+    sources
+      .filter(({ path, code }) => roomOf(path) !== "engine" && FOREIGN.test(code))
+      .map(({ path }) => path),
+  ).toEqual([]);
 });
 
-test("only main.ts knows of the process, and a few files that say why", () => {
+test("only those that begin know of the process, and a few files that say why", () => {
   const users = sources.filter(({ code, imports }) => {
     return (
       /(?<![\w.$])process\.(?!getBuiltinModule)\w|=\s*process\b/.test(code) ||

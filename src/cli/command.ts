@@ -1,5 +1,5 @@
 // What a command for people is, and what it is given. Each command is a file of its own beside this one.
-import { parseArgs } from "node:util";
+import { parseArgs } from "@pkgjs/parseargs";
 
 export interface Terminal {
   /** False when nobody reads any more. */
@@ -29,7 +29,7 @@ export class UsageError extends Error {
 
 type Options = Readonly<Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }>>;
 
-/** Options and positional arguments; throws a UsageError for unknown ones. Short for node:util's `parseArgs`. */
+/** Options and positional arguments; throws a UsageError for unknown ones. Short for `parseArgs` as Node has it. */
 export function readArguments<const O extends Options>(args: readonly string[], options: O) {
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });

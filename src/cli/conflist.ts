@@ -1,17 +1,20 @@
 // slash32 conflist: a configuration list for this node, to be written where its runtime looks.
-import { accessSync, constants, statSync } from "node:fs";
-import { join } from "node:path";
+
 import { CniError } from "../cni/error.ts";
 import { DEFAULT_STATE_DIR, readNetconf, validDocument } from "../cni/netconf.ts";
 import { readNode } from "../cni/node.ts";
 import { rangeSets } from "../cni/source.ts";
 import { isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
+import { isExecutable } from "../files.ts";
+import { join } from "../paths.ts";
+import { run } from "../spawn.ts";
 import { type Command, Exit, readArguments, UsageError } from "./command.ts";
 
 const DEFAULT_BIN_DIR = "/opt/cni/bin";
 const DEFAULT_NAME = "podnet";
 /** No plugin takes as long to tell what it speaks. */
 const PATIENCE_MS = 5000;
+const LONGEST_ANSWER_BYTES = 1 << 20;
 
 /** What usually follows an interface plugin, each with the capability it is for. */
 const FOLLOWERS = [
@@ -99,25 +102,17 @@ function assertUsable({
   }
 }
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
-}
-
 /** By VERSION, as runtimes ask. Throws when there is no answer. */
 function versionsOf(path: string): readonly string[] {
-  const { stdout } = Bun.spawnSync([path], {
-    env: { CNI_COMMAND: "VERSION", CNI_PATH: "dummy", CNI_NETNS: "dummy", CNI_IFNAME: "dummy" },
-    stdin: Buffer.from('{"cniVersion":"1.0.0"}'),
-    stderr: "ignore",
-    timeout: PATIENCE_MS,
+  const { stdout } = run({
+    command: [path],
+    environment: { CNI_COMMAND: "VERSION", CNI_PATH: "dummy", CNI_NETNS: "dummy", CNI_IFNAME: "dummy" },
+    input: '{"cniVersion":"1.0.0"}',
+    timeoutMs: PATIENCE_MS,
+    longestOutputBytes: LONGEST_ANSWER_BYTES,
   });
   try {
-    const { supportedVersions } = JSON.parse(stdout.toString());
+    const { supportedVersions } = JSON.parse(stdout);
     if (Array.isArray(supportedVersions)) return supportedVersions.map(String);
   } catch {
     // It printed anything but JSON.

@@ -1,10 +1,11 @@
 // The pods of this host, from the stores and from the kernel: each pod once, whichever of the two knows it.
-import { existsSync, readdirSync } from "node:fs";
+
 import { type Address, parseAddress, sameAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
 import { ownerOf } from "../datapath/endpoint.ts";
 import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
 import type { Namespace } from "../datapath/netns.ts";
+import { findStatus, listDirectory } from "../files.ts";
 import type { Holding } from "../ipam/lease.ts";
 import { Store } from "../ipam/store.ts";
 
@@ -64,10 +65,8 @@ export function listPods(stateDir: string, host: Namespace): Roster {
 }
 
 function networks(stateDir: string): string[] {
-  if (!existsSync(stateDir)) return [];
-  return readdirSync(stateDir, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && Store.exists(stateDir, entry.name))
-    .map(({ name }) => name);
+  if (!findStatus(stateDir)) return [];
+  return listDirectory(stateDir).filter((name) => Store.exists(stateDir, name));
 }
 
 /** A pod as its lease tells of it. */

@@ -2,6 +2,7 @@
 
 import { type Address, formatAddress } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
+import { sleep } from "../libc.ts";
 import { timed } from "../trace.ts";
 import { HOST_MAC, isAliasOf } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
@@ -211,7 +212,7 @@ function settled<T>(ask: () => T, isGood: (answer: T) => boolean, patienceMs: nu
   for (;;) {
     const answer = ask();
     if (patienceMs === 0 || isGood(answer) || performance.now() >= deadline) return answer;
-    Bun.sleepSync(1);
+    sleep(1);
   }
 }
 

@@ -1,6 +1,7 @@
 // An endpoint: an attachment with everything the kernel must hold for it.
 import { type Address, type Family, type Prefix, parseAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
+import { sha1 } from "../sha1.ts";
 import { formatMac } from "./rtnetlink/link.ts";
 
 /** Every host end has the same MAC: nobody ever sees two of them on one wire. */
@@ -111,7 +112,13 @@ export function attachmentNumber(attachment: Attachment): bigint {
   return BigInt(`0x${digest(attachment).slice(0, 16)}`);
 }
 
-/** In hex. Bun's own hasher: importing node:crypto takes 2 ms, more than the wiring. */
+const digests = new WeakMap<Attachment, string>();
+
+/** In hex; made once for each attachment. */
 function digest(attachment: Attachment): string {
-  return Bun.SHA1.hash(attachmentKey(attachment), "hex");
+  const known = digests.get(attachment);
+  if (known !== undefined) return known;
+  const made = sha1(attachmentKey(attachment));
+  digests.set(attachment, made);
+  return made;
 }

@@ -1,5 +1,5 @@
 // Where a host end's other end is: the way from a link to a path that can be opened, without asking the runtime.
-import { closeSync, constants, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeFile, listDirectory, O_NONBLOCK, O_RDONLY, openFile, readLink, readText } from "../files.ts";
 import type { Namespace } from "./netns.ts";
 import type { Link } from "./rtnetlink/link.ts";
 import { decodeNamespaceId, getNamespaceId } from "./rtnetlink/namespace.ts";
@@ -52,10 +52,10 @@ function candidates(): Map<string, string> {
     if (!paths.has(namespace)) paths.set(namespace, path);
   };
   for (const [namespace, path] of mounted()) offer(namespace, path);
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+  for (const pid of listDirectory("/proc").filter((name) => /^\d+$/.test(name))) {
     const path = `/proc/${pid}/ns/net`;
     try {
-      offer(readlinkSync(path), path);
+      offer(readLink(path), path);
     } catch {
       // The process has ended meanwhile, or is none of ours to look at.
     }
@@ -65,7 +65,7 @@ function candidates(): Map<string, string> {
 
 /** Namespaces that are mounted on a file: fields 4 and 5 of proc_pid_mountinfo(5). */
 function mounted(): (readonly [namespace: string, path: string])[] {
-  const lines = readFileSync("/proc/thread-self/mountinfo", "utf8").split("\n");
+  const lines = readText("/proc/thread-self/mountinfo").split("\n");
   return lines.flatMap((line) => {
     const [, , , root = "", path = ""] = line.split(" ");
     return root.startsWith("net:[") ? [[root, unescaped(path)] as const] : [];
@@ -80,7 +80,7 @@ function unescaped(path: string): string {
 function idOf(path: string, host: Namespace): number | undefined {
   let fd: number;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openFile(path, O_RDONLY | O_NONBLOCK);
   } catch {
     return undefined; // it went away meanwhile
   }
@@ -89,6 +89,6 @@ function idOf(path: string, host: Namespace): number | undefined {
     const [message] = outcome?.messages ?? [];
     return message && decodeNamespaceId(message);
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }

@@ -1,8 +1,8 @@
 // The database of a network's store: its schema, and what becomes of one that is new, lost or damaged.
-import { Database, type SQLQueryBindings } from "bun:sqlite";
 import { addressBytes } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { findStatus, O_APPEND, O_CREAT, O_WRONLY, withFile } from "../files.ts";
+import { Database, type Row } from "../sqlite.ts";
 import { type Intent, type Lease, LeaseError, type Witness } from "./lease.ts";
 
 const SCHEMA_VERSION = 1;
@@ -44,14 +44,11 @@ export class StoreError extends Error {
   }
 }
 
-/** A row as SQLite gives it: by column. */
-export type Row = Record<string, SQLQueryBindings>;
-
 /** Opens it for the holder of the store's lock, making it (0600) if need be; a new one begins with what the witness tells. */
 export function openDatabase(path: string, witness: Witness | undefined): Database {
   // SQLite would make it for all to read, and gives the journal the same mode.
   withFile(path, O_WRONLY | O_APPEND | O_CREAT, () => {});
-  const database = new Database(path, { create: true, strict: true });
+  const database = new Database(path, { create: true });
   try {
     // The tmpfs dies with the kernel state it describes, so nothing need reach a disk; the journal is for kill -9.
     database.run("PRAGMA synchronous = OFF");
@@ -59,7 +56,7 @@ export function openDatabase(path: string, witness: Witness | undefined): Databa
     if (isEmptyDatabase(database)) begin(database, witness?.() ?? []);
     return database;
   } catch (error) {
-    database.close();
+    database[Symbol.dispose]();
     throw error;
   }
 }
@@ -68,21 +65,21 @@ export function openDatabase(path: string, witness: Witness | undefined): Databa
 export function copyDatabase(path: string, witness: Witness | undefined): Database {
   try {
     if (findStatus(path)) {
-      using original = new Database(path, { readwrite: true, create: false, strict: true });
+      using original = new Database(path);
       assertSound(original);
-      if (!isEmptyDatabase(original)) return Database.deserialize(original.serialize(), { strict: true });
+      if (!isEmptyDatabase(original)) return Database.deserialize(original.serialize());
     }
   } catch (error) {
     if (witness === undefined || !isDamage(error)) throw error;
   }
-  const database = new Database(":memory:", { strict: true });
+  const database = new Database(":memory:", { create: true });
   begin(database, witness?.() ?? []);
   return database;
 }
 
 /** Whether nothing was ever written to it. Throws when another slash32 wrote it. */
 function isEmptyDatabase(database: Database): boolean {
-  const [[version]] = database.query("PRAGMA user_version").values() as [[number]];
+  const version = database.query("PRAGMA user_version").get()?.user_version;
   if (version === 0) return true;
   if (version === SCHEMA_VERSION) return false;
   throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
@@ -90,7 +87,7 @@ function isEmptyDatabase(database: Database): boolean {
 
 /** SQLite itself reads only what it needs, and meets damage late. */
 function assertSound(database: Database): void {
-  const [[verdict]] = database.query("PRAGMA integrity_check(1)").values() as [[string]];
+  const verdict = String(database.query("PRAGMA integrity_check(1)").get()?.integrity_check);
   if (verdict !== "ok") throw new DamageError(verdict.replaceAll("\n", " "));
 }
 
@@ -105,7 +102,7 @@ export function attachmentIn(row: Row, network: string): Attachment {
 /** Whether what is written there is the trouble, and not that it cannot be read or written. */
 export function isDamage(error: unknown): boolean {
   const code = String((error as { code?: unknown } | undefined)?.code);
-  return error instanceof DamageError || code === "SQLITE_NOTADB" || code.startsWith("SQLITE_CORRUPT");
+  return error instanceof DamageError || code === "SQLITE_NOTADB" || code === "SQLITE_CORRUPT";
 }
 
 /** A process that dies in it leaves an empty database. */
@@ -116,7 +113,7 @@ function begin(database: Database, leases: readonly Lease[]): void {
   });
 }
 
-/** All or nothing, also when the process dies. (Bun's own `transaction` prepares transactions of every kind first.) */
+/** All or nothing, also when the process dies. */
 export function transact<T>(database: Database, work: () => T): T {
   database.run("BEGIN IMMEDIATE");
   try {
@@ -144,7 +141,7 @@ export function insertLease(database: Database, lease: Lease): void {
 export function insertIntent(database: Database, { attachment, hostEnd, mtu, pod }: Intent): number {
   const { containerId, ifName } = attachment;
   const row = database
-    .query<Row, SQLQueryBindings[]>(
+    .query(
       `INSERT INTO attachment (container_id, if_name, host_end, mtu, pod) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET host_end = excluded.host_end, mtu = excluded.mtu RETURNING id`,
     )
@@ -167,5 +164,5 @@ export function attempt<T>(what: string, work: () => T): T {
 /** SQLite's errors, those of files and locks, and plain ones. */
 function isOurs(error: unknown): boolean {
   const { name } = error as { name?: unknown };
-  return ["SQLiteError", "SystemError", "Error"].includes(String(name));
+  return ["SqliteError", "SystemError", "Error"].includes(String(name));
 }

@@ -1,11 +1,11 @@
 // Another IPAM plugin gives the addresses: it is executed as the CNI specification says (section 4, "Delegation").
-import { nodeFiles } from "../files.ts";
-import { Pipe } from "../pipe.ts";
+import { statusOf, tryWriteText } from "../files.ts";
+import { type Ended, run } from "../spawn.ts";
 import { timed } from "../trace.ts";
 
 /** A plugin that hangs is killed: the runtime's own deadline is minutes away, and it would kill us instead. */
 const TIMEOUT_MS = 30_000;
-/** No result is this long: who says more waits until it is killed. Also what a process without CAP_SYS_RESOURCE may have. */
+/** No result is this long. */
 const LONGEST_ANSWER_BYTES = 1 << 20;
 
 /** The specification's error object, as the plugin printed it. */
@@ -47,39 +47,18 @@ export function runDelegate(delegate: Delegate, verb: string, changes: Record<st
   const { type, environment, netconf, timeoutMs = TIMEOUT_MS } = delegate;
   const executable = findPlugin(delegate);
   const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
-  // Not inherited: a runtime waits until all who hold its pipes have let go.
-  using stdout = new Pipe(LONGEST_ANSWER_BYTES);
-  using stderr = new Pipe(LONGEST_ANSWER_BYTES);
-  const start = () =>
-    Bun.spawnSync({
-      cmd: [executable],
-      env: { ...environment, ...changes, CNI_COMMAND: verb },
-      stdin: Buffer.from(netconf),
-      stdout: stdout.writeEnd,
-      stderr: stderr.writeEnd,
-      timeout: timeoutMs,
-      killSignal: "SIGKILL",
-      // A group of its own, so that all it has started can be killed with it.
-      detached: true,
-    });
-  const run = timed(`${type} ${verb}`, () => started(attempt, start));
-  if (run.exitedDueToTimeout) killGroup(run.pid);
-  const words = stderr.read();
-  if (words.length > 0) process.stderr.write(words);
-  if (run.exitedDueToTimeout)
-    throw new DelegateError(`Cannot ${attempt}: no answer in ${timeoutMs / 1000} s`);
-  const answer = stdout.read().toString();
-  if (run.exitCode !== 0) throw refusal(attempt, answer, describeEnd(run));
-  return parse(answer, `${attempt}: its answer is not JSON`);
-}
-
-/** Those whom a killed plugin leaves behind; there may be none. */
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, "SIGKILL");
-  } catch {
-    // See above.
-  }
+  const program = {
+    command: [executable] as const,
+    environment: { ...environment, ...changes, CNI_COMMAND: verb },
+    input: netconf,
+    timeoutMs,
+    longestOutputBytes: LONGEST_ANSWER_BYTES,
+  };
+  const ended = timed(`${type} ${verb}`, () => started(attempt, () => run(program)));
+  tryWriteText(2, ended.stderr); // its words for people
+  if (ended.timedOut) throw new DelegateError(`Cannot ${attempt}: no answer in ${timeoutMs / 1000} s`);
+  if (ended.exitCode !== 0) throw refusal(attempt, ended.stdout, describeEnd(ended));
+  return parse(ended.stdout, `${attempt}: its answer is not JSON`);
 }
 
 /** What is no program, or may not be executed, does not even start. */
@@ -108,20 +87,14 @@ function findPlugin({ type, path }: Delegate): string {
 /** What cannot be looked at is passed over, as a shell does with its PATH. */
 function isFile(path: string): boolean {
   try {
-    return nodeFiles().statSync(path).isFile();
+    return statusOf(path).kind === "file";
   } catch {
     return false;
   }
 }
 
-function describeEnd({
-  exitCode,
-  signalCode,
-}: {
-  exitCode: number | null;
-  signalCode?: string | number | undefined;
-}): string {
-  return signalCode ? `it was ended by ${signalCode}` : `it exited with ${exitCode}`;
+function describeEnd({ exitCode, signal }: Ended): string {
+  return signal ? `it was ended by ${signal}` : `it exited with ${exitCode}`;
 }
 
 function refusal(attempt: string, stdout: string, end: string): DelegateError {

@@ -1,8 +1,8 @@
 // The pool: which address is given next. Works inside the store's transactions.
-import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { type Address, addressBytes, addressFromBytes } from "../address.ts";
 import { attachmentKey } from "../attachment.ts";
-import { attachmentIn, type Row } from "./database.ts";
+import type { Database, Row, Value } from "../sqlite.ts";
+import { attachmentIn } from "./database.ts";
 import { LeaseError, type LeaseRequest, unavailable } from "./lease.ts";
 import { isLeasable, leasableCount, nextLeasable, type Range, type RangeSet, rangeName } from "./range.ts";
 
@@ -63,7 +63,7 @@ export class Pool {
 
   *#oldestFreed(set: RangeSet): Generator<Address> {
     const query = "SELECT address FROM address WHERE held_by IS NULL ORDER BY freed";
-    for (const row of this.#database.query<Row, []>(query).iterate()) {
+    for (const row of this.#database.query(query).iterate()) {
       const address = addressFromBytes(row.address as Uint8Array);
       if (set.some((range) => isLeasable(range, address))) yield address;
     }
@@ -122,11 +122,11 @@ export class Pool {
     if (!fresh && first(this.#oldestFreed(set)) === undefined) throw this.#exhausted(set);
   }
 
-  #get(sql: string, ...values: SQLQueryBindings[]): Row | null {
-    return this.#database.query<Row, SQLQueryBindings[]>(sql).get(...values);
+  #get(sql: string, ...values: Value[]): Row | null {
+    return this.#database.query(sql).get(...values);
   }
 
-  #run(sql: string, ...values: SQLQueryBindings[]): void {
+  #run(sql: string, ...values: Value[]): void {
     this.#database.query(sql).run(...values);
   }
 }

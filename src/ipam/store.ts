@@ -1,11 +1,11 @@
 // The store: which attachment holds which address, on tmpfs, in one SQLite database for each network.
 // That no address and no attachment is there twice is the database's promise, not this code's.
-import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { type Address, addressFromBytes } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
-import { assertRoom, findStatus, nodeFiles } from "../files.ts";
+import { assertRoom, findStatus, makeDirectories, renameFile } from "../files.ts";
 import { SystemError } from "../libc.ts";
 import { LockFile } from "../lock.ts";
+import type { Database, Row, Value } from "../sqlite.ts";
 import { timed } from "../trace.ts";
 import {
   attachmentIn,
@@ -15,7 +15,6 @@ import {
   insertLease,
   isDamage,
   openDatabase,
-  type Row,
   StoreError,
   transact,
 } from "./database.ts";
@@ -194,15 +193,15 @@ export class Store implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#opened?.close();
+    this.#opened?.[Symbol.dispose]();
     this.#locks[Symbol.dispose]();
   }
 
-  #all(tail: string, ...values: SQLQueryBindings[]): Holding[] {
+  #all(tail: string, ...values: Value[]): Holding[] {
     const held = "(SELECT json_group_array(hex(address)) FROM address WHERE held_by = attachment.id)";
     const query = `SELECT *, ${held} AS addresses FROM attachment ${tail}`;
     return this.#database
-      .query<Row, SQLQueryBindings[]>(query)
+      .query(query)
       .all(...values)
       .map((row) => ({
         attachment: attachmentIn(row, this.network),
@@ -216,11 +215,11 @@ export class Store implements Disposable {
       }));
   }
 
-  #get(sql: string, ...values: SQLQueryBindings[]): Row | null {
-    return this.#database.query<Row, SQLQueryBindings[]>(sql).get(...values);
+  #get(sql: string, ...values: Value[]): Row | null {
+    return this.#database.query(sql).get(...values);
   }
 
-  #run(sql: string, ...values: SQLQueryBindings[]): void {
+  #run(sql: string, ...values: Value[]): void {
     this.#database.query(sql).run(...values);
   }
 
@@ -260,7 +259,7 @@ export class Store implements Disposable {
     const aside = `${this.#path}.corrupt-${new Date().toISOString().replaceAll(/[-:.]/g, "")}`;
     // First the journal: SQLite would roll it back into a new database that stands beside it.
     for (const part of ["-journal", ""]) {
-      if (findStatus(this.#path + part)) nodeFiles().renameSync(this.#path + part, aside + part);
+      if (findStatus(this.#path + part)) renameFile(this.#path + part, aside + part);
     }
     this.#open(() => leases);
     return aside;
@@ -273,7 +272,7 @@ export class Store implements Disposable {
   }
 
   #close(): void {
-    this.#opened?.close();
+    this.#opened?.[Symbol.dispose]();
     this.#opened = undefined;
     this.#identity = undefined;
   }
@@ -304,7 +303,7 @@ function openLocks(directory: string): LockFile {
     return new LockFile(path);
   } catch (error) {
     if (!(error instanceof SystemError) || error.code !== "ENOENT") throw error;
-    nodeFiles().mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeDirectories(directory, 0o700);
     return new LockFile(path);
   }
 }

@@ -100,8 +100,8 @@ function held(rounds: number): Part {
   return { rows: [growth("slash32", LIMITS.held), growth("ptp")] };
 }
 
-function start(rounds: number): Part {
-  using places = new Places([traced(SLASH32)]);
+async function start(rounds: number): Promise<Part> {
+  using places = new Places([await traced(SLASH32)]);
   const load = new Load();
   const { firstLine, ownWork } = measureStart(places.all[0] as Place, rounds);
   const rows = [

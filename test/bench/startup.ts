@@ -1,21 +1,29 @@
 // How long until our first line runs, and how long our own work takes from there to the answer.
 //
-// Measured on a copy of the executable, built from the same bundle with the same options, that tells the time at
+// Measured on a copy of the executable, built from the same bundles, that tells the time at
 // its first line and before its exit. The executable that is shipped has no such trace in it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { execaSync } from "execa";
-import { compileOptions } from "../../scripts/compile-options.ts";
+import { link, MODULES } from "../../scripts/link.ts";
 import type { Contestant } from "./contestants.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
 /** Descriptor 2 is nobody else's in a run that succeeds. */
-const TRACE = `import { writeSync as traceWrite } from "node:fs";
-const traceFirst = performance.timeOrigin + performance.now();
+const TRACE = `import { dlopen as traceOpen, ptr as tracePointer } from "bun:ffi";
+const { symbols: traceC } = traceOpen("libc.so.6", {
+  clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
+  write: { args: ["i32", "ptr", "u64"], returns: "i64" },
+});
+function traceNow() {
+  const time = new BigInt64Array(2);
+  traceC.clock_gettime(0, tracePointer(time)); // CLOCK_REALTIME
+  return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
+}
+const traceFirst = traceNow();
 function traceExit(code) {
-  const last = performance.timeOrigin + performance.now();
-  traceWrite(2, JSON.stringify({ first: traceFirst, last }));
+  const text = new TextEncoder().encode(JSON.stringify({ first: traceFirst, last: traceNow() }));
+  traceC.write(2, tracePointer(text), text.length);
   process.exit(code);
 }
 `;
@@ -27,13 +35,15 @@ export interface Trace {
 }
 
 /** Builds the copy in build/, and returns a contestant that is like the one given otherwise. */
-export function traced(contestant: Contestant): Contestant {
+export async function traced(contestant: Contestant): Promise<Contestant> {
+  const modules = MODULES.map((each) =>
+    each.name === "main" ? { ...each, bundle: "build/traced.js" } : each,
+  );
   const bundle = readFileSync(join(ROOT, "dist/index.js"), "utf8");
   if (!bundle.includes("process.exit(")) throw new Error("Cannot trace: the bundle has no process.exit(");
-  const entry = join(ROOT, "dist/traced.js"); // beside what it imports
+  writeFileSync(join(ROOT, "build/traced.js"), TRACE + bundle.replaceAll("process.exit(", "traceExit("));
   const executable = join(ROOT, "build/traced");
-  writeFileSync(entry, TRACE + bundle.replaceAll("process.exit(", "traceExit("));
-  execaSync(join(ROOT, "node_modules/.bin/bun"), compileOptions(entry, executable), { cwd: ROOT });
+  await link(modules, executable);
   return { ...contestant, executable };
 }
 

@@ -9,6 +9,7 @@ import { StoreError } from "../../src/ipam/database.ts";
 import { LeaseError } from "../../src/ipam/lease.ts";
 import { type RangeConfig, readRangeSets } from "../../src/ipam/range.ts";
 import { assertWritable, Store } from "../../src/ipam/store.ts";
+import { Database as StoreDatabase } from "../../src/sqlite.ts";
 import { start } from "../helpers/program.ts";
 
 /** A directory and a store of its own for each test. */
@@ -627,7 +628,7 @@ test("processes killed at any moment leave every attachment with one address, an
 
 /** The statements one piece of work asks the database to run. */
 function statements(work: () => void): string[] {
-  const query = vi.spyOn(Database.prototype, "query");
+  const query = vi.spyOn(StoreDatabase.prototype, "query");
   try {
     work();
     return query.mock.calls.map(([sql]) => sql);

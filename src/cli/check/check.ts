@@ -1,5 +1,5 @@
 // slash32 check: CHECK without a runtime, for one pod or for all; with --repair it mends what differs.
-import { resolve } from "node:path";
+import { absolutePath } from "../../files.ts";
 import { type Command, Exit, readArguments, UsageError } from "../command.ts";
 import { Node } from "../node/node.ts";
 import { painter } from "../paint.ts";
@@ -46,7 +46,7 @@ export const check: Command = {
     if (values.all ? positionals.length > 0 : positionals.length === 0) {
       throw new UsageError("check takes an attachment, or --all");
     }
-    const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
+    const absolute = (path: string | undefined) => (path === undefined ? undefined : absolutePath(path));
     using node = new Node({
       root: "/",
       cniConfDir: absolute(values["cni-conf-dir"]),

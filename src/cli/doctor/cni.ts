@@ -1,9 +1,10 @@
 // The runtime's side: its configuration directory, and the executables it starts.
-import { join } from "node:path";
+
 import { VERSION } from "../../generated/version.ts";
+import { join } from "../../paths.ts";
 import { type ConfFile, isOurs } from "../node/configuration.ts";
+import { output, ownExecutable } from "../program.ts";
 import { type Check, counted, error, type Finding, fine, found, warning } from "./check.ts";
-import { output } from "./program.ts";
 
 const EXAMPLE = JSON.stringify({
   cniVersion: "1.0.0",
@@ -82,7 +83,7 @@ const executables: Check = {
       const stats = node.binDir.files.stat(path);
       const why = `Every ADD fails: the runtime cannot start "${type}".`;
       if (stats === undefined) return [error(`${path} is missing`, why, installation(type, path))];
-      if (!stats.isFile()) return [error(`${path} is no plain file`, why, installation(type, path))];
+      if (stats.kind !== "file") return [error(`${path} is no plain file`, why, installation(type, path))];
       if ((stats.mode & 0o111) === 0) return [error(`${path} is not executable`, why, `chmod 0755 ${path}`)];
       return [];
     });
@@ -157,13 +158,13 @@ const sameVersion: Check = {
     const path = join(node.binDir.path, "slash32");
     const seenPath = join(node.binDir.files.root, path);
     const stats = node.binDir.files.stat(path);
-    if (!stats?.isFile() || (stats.mode & 0o111) === 0) return fine("there is none to compare");
+    if (stats?.kind !== "file" || (stats.mode & 0o111) === 0) return fine("there is none to compare");
     const { CNI_COMMAND: _, ...environment } = process.env;
     const answer = output([seenPath, "--version"], environment);
     if (answer.kind === "done" && answer.text.trim() === `slash32 ${VERSION}`) return fine(VERSION);
     const said = answer.kind === "done" ? JSON.stringify(answer.text.trim()) : `nothing (${answer.reason})`;
     const why = "What is told here of ADD and CHECK may not be what the runtime's version does.";
-    const type = `install -m 0755 ${process.execPath} ${path}`;
+    const type = `install -m 0755 ${ownExecutable()} ${path}`;
     return found([warning(`${path} --version says ${said}; this is slash32 ${VERSION}`, why, type)], "");
   },
 };
@@ -205,6 +206,6 @@ function putAside(path: string): string {
 }
 
 function installation(type: string, path: string): string {
-  if (type === "slash32") return `install -m 0755 ${process.execPath} ${path}`;
+  if (type === "slash32") return `install -m 0755 ${ownExecutable()} ${path}`;
   return `apt-get install containernetworking-plugins && install -m 0755 /usr/lib/cni/${type} ${path}`;
 }

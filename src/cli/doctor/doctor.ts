@@ -1,6 +1,5 @@
 // slash32 doctor: the node as a whole, looked over without touching it.
-import { hostname } from "node:os";
-import { resolve } from "node:path";
+import { absolutePath, readText } from "../../files.ts";
 import { VERSION } from "../../generated/version.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
 import { Node } from "../node/node.ts";
@@ -46,9 +45,9 @@ export const doctor: Command = {
   run(args, terminal: Terminal) {
     const { values, positionals } = readArguments(args, OPTIONS);
     if (positionals.length > 0) throw new UsageError(`doctor takes no ${JSON.stringify(positionals[0])}`);
-    const absolute = (path: string | undefined) => (path === undefined ? undefined : resolve(path));
+    const absolute = (path: string | undefined) => (path === undefined ? undefined : absolutePath(path));
     using node = new Node({
-      root: resolve(values.root ?? "/"),
+      root: absolutePath(values.root ?? "/"),
       cniConfDir: absolute(values["cni-conf-dir"]),
       cniBinDir: absolute(values["cni-bin-dir"]),
       stateDir: absolute(values["state-dir"]),
@@ -68,7 +67,7 @@ export const doctor: Command = {
 function titleOf(node: Node): string {
   const networks = node.networks().map(({ name }) => name);
   const which = networks.length > 0 ? networks.join(", ") : "no network";
-  return `slash32 ${VERSION} on ${hostname()}: ${which}, ${counted(node.podCount(), "pod")}`;
+  return `slash32 ${VERSION} on ${readText("/proc/sys/kernel/hostname").trim()}: ${which}, ${counted(node.podCount(), "pod")}`;
 }
 
 /** One check that fails must not keep the others from being made. */

@@ -1,9 +1,9 @@
 // What the kernel has to offer.
-import { gunzipSync } from "node:zlib";
+import { gunzipSync } from "fflate/browser";
 import { Files } from "../node/files.ts";
 import type { Node } from "../node/node.ts";
+import { output } from "../program.ts";
 import { type Check, counted, error, fine, found, unable, type Verdict, warning } from "./check.ts";
-import { output } from "./program.ts";
 
 /** Asked for a single neighbour, an older one answers with all (RTM_GETNEIGH; verify needs it). */
 const OLDEST_KERNEL = [5, 0] as const;
@@ -107,7 +107,7 @@ function lookUp({ files }: Node, option: string, module: string): Feature {
 
 function kernelConfig(files: Files, release: string): string | undefined {
   try {
-    return gunzipSync(HERE.bytes("/proc/config.gz")).toString();
+    return new TextDecoder().decode(gunzipSync(HERE.bytes("/proc/config.gz")));
   } catch {
     return files.read(`/boot/config-${release}`);
   }

@@ -1,9 +1,10 @@
 // Where the leases are kept, and whether there are any left to give.
-import { statfsSync } from "node:fs";
-import { dirname, join } from "node:path";
+
 import { CniError, errorObject } from "../../cni/error.ts";
 import { nodePath, readNode } from "../../cni/node.ts";
+import { fileSystemOf } from "../../files.ts";
 import { leasableCount, podCidrFamily, type RangeSet, rangeName } from "../../ipam/range.ts";
+import { dirname, join } from "../../paths.ts";
 import { configs } from "../node/configuration.ts";
 import { Files } from "../node/files.ts";
 import type { Network } from "../node/node.ts";
@@ -24,8 +25,8 @@ const tmpfs: Check = {
   title: "the leases are on a tmpfs",
   run(node) {
     const findings = node.stateDirs().flatMap((directory): Finding[] => {
-      const { type } = statfsSync(existing(directory));
-      if (type === TMPFS_MAGIC || type === RAMFS_MAGIC) return [];
+      const { magic } = fileSystemOf(existing(directory));
+      if (magic === TMPFS_MAGIC || magic === RAMFS_MAGIC) return [];
       const why = "After a reboot the links are gone and the leases are not: addresses are lost for ever.";
       const mount = `mkdir -p ${directory} && mount -t tmpfs -o mode=0700,size=64m tmpfs ${directory}`;
       return [warning(`${directory} is not on a tmpfs`, why, `${mount} # while there are no pods`)];
@@ -38,9 +39,7 @@ const room: Check = {
   title: "there is room for leases",
   run(node) {
     const findings = node.stateDirs().flatMap((directory): Finding[] => {
-      const { bavail, bsize, files, ffree } = statfsSync(existing(directory));
-      const free = bavail * bsize;
-      const isFull = free === 0 || (files > 0 && ffree === 0);
+      const { free, isFull } = fileSystemOf(existing(directory));
       if (!isFull && free >= LITTLE_ROOM_BYTES) return [];
       const left = isFull && free > 0 ? "no file" : `${Math.floor(free / 1024)} KiB`;
       const why = "ADD writes a lease before it wires: without room no pod starts.";
@@ -66,12 +65,12 @@ const permissions: Check = {
       if (stats === undefined) return [];
       const mode = (stats.mode & 0o777).toString(8).padStart(4, "0");
       const why = "Who can write here decides which pod has which address.";
-      const wanted = stats.isDirectory() ? "700" : "600";
+      const wanted = stats.kind === "directory" ? "700" : "600";
       if (stats.uid !== 0)
         return [error(`${path} belongs to user ${stats.uid}`, why, `chown root:root ${path}`)];
       if ((stats.mode & 0o022) !== 0)
         return [error(`${path} can be written by others (${mode})`, why, `chmod ${wanted} ${path}`)];
-      if (stats.isDirectory() && (stats.mode & 0o055) !== 0) {
+      if (stats.kind === "directory" && (stats.mode & 0o055) !== 0) {
         const why = "The names of pods and containers are for all to read.";
         return [warning(`${path} is open to others (${mode})`, why, `chmod ${wanted} ${path}`)];
       }

@@ -1,5 +1,5 @@
 // systemd's hands on our links: udev's .link files, and networkd's .network files.
-import { basename } from "node:path";
+import { basename } from "../../paths.ts";
 import { type Ini, isYes, lastValue, matchesGlob, parseIni } from "../node/files.ts";
 import type { Node } from "../node/node.ts";
 import { type Check, error, type Finding, fine, found, warning } from "./check.ts";

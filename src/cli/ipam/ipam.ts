@@ -1,8 +1,9 @@
 // slash32 ipam: the store for people. What it holds, whether the kernel agrees, and settling it where not.
-import { readFileSync } from "node:fs";
+
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_STATE_DIR, validDocument } from "../../cni/netconf.ts";
 import { rangeSets } from "../../cni/source.ts";
+import { readText } from "../../files.ts";
 import { type Command, readArguments, type Terminal, UsageError } from "../command.ts";
 import { readConfiguration } from "../configuration.ts";
 import { checkStores } from "./check.ts";
@@ -73,7 +74,7 @@ Examples:
 function scopeOf(values: { "state-dir"?: string; network?: string; netconf?: string }): Scope {
   const { "state-dir": stateDir = DEFAULT_STATE_DIR, network } = values;
   if (values.netconf === undefined) return { stateDir, network, sets: undefined };
-  const netconf = readConfiguration(readFileSync(values.netconf, "utf8"));
+  const netconf = readConfiguration(readText(values.netconf));
   const document = validDocument(netconf);
   const own = values["state-dir"] ?? stateDirOf(document);
   const isOurs = (document.ipam?.type ?? "slash32") === "slash32";

@@ -1,6 +1,5 @@
 // What all of `slash32 ipam` looks at: the stores below one directory, and the host they speak of.
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+
 import { type Address, hostPrefix, samePrefix } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { ownerOf } from "../../datapath/endpoint.ts";
@@ -9,7 +8,9 @@ import { listHostEnds } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
 import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
+import { findStatus, listDirectory } from "../../files.ts";
 import type { RangeSet } from "../../ipam/range.ts";
+import { join } from "../../paths.ts";
 
 export interface Scope {
   readonly stateDir: string;
@@ -41,8 +42,8 @@ export class Scene implements Disposable {
   networks(): string[] {
     const { stateDir, network } = this.scope;
     if (network !== undefined) return [network];
-    const stored = existsSync(stateDir)
-      ? readdirSync(stateDir).filter((name) => hasStore(stateDir, name))
+    const stored = findStatus(stateDir)
+      ? listDirectory(stateDir).filter((name) => hasStore(stateDir, name))
       : [];
     const owners = listHostEnds(this.host).flatMap(({ name, alias }) => ownerOf(name, alias) ?? []);
     return [...new Set([...stored, ...owners.map(({ attachment }) => attachment.network)])].sort();
@@ -88,5 +89,5 @@ export class Scene implements Disposable {
 
 /** Whether a directory is, or was, a network's store. */
 export function hasStore(stateDir: string, network: string): boolean {
-  return ["leases.db", "lock"].some((file) => existsSync(join(stateDir, network, file)));
+  return ["leases.db", "lock"].some((file) => findStatus(join(stateDir, network, file)));
 }

@@ -1,10 +1,11 @@
 // slash32 ipam show: who holds what, and how full the ranges are.
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+
 import { formatAddress } from "../../address.ts";
 import { attachmentKey } from "../../attachment.ts";
+import { findStatus, listDirectory } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { isLeasable, leasableCount, rangeName } from "../../ipam/range.ts";
+import { join } from "../../paths.ts";
 import { Exit, type Terminal } from "../command.ts";
 import { type Paint, painter, table } from "../paint.ts";
 import { addressesOf } from "../pods.ts";
@@ -84,7 +85,7 @@ function setAside(scene: Scene): string[] {
   const { stateDir } = scene.scope;
   return scene.networks().flatMap((network) => {
     const directory = join(stateDir, network);
-    const names = existsSync(directory) ? readdirSync(directory) : [];
+    const names = findStatus(directory) ? listDirectory(directory) : [];
     return names
       .filter((name) => /^leases\.db\.corrupt-\w+$/.test(name))
       .map((name) => join(directory, name));

@@ -1,5 +1,5 @@
 // Everything that store and kernel disagree on, both ways; found, and settled where that is wanted.
-import { join } from "node:path";
+
 import { type Address, formatAddress, formatPrefix, sameAddress } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { leasesInKernel } from "../../cni/witness.ts";
@@ -10,6 +10,7 @@ import type { Route } from "../../datapath/rtnetlink/route.ts";
 import { StoreError } from "../../ipam/database.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { Store } from "../../ipam/store.ts";
+import { join } from "../../paths.ts";
 import { addressesOf } from "../pods.ts";
 import { exactRoute, examine, recordLease, routeRemoval } from "./attachment.ts";
 import type { Finding, Mend } from "./finding.ts";

@@ -1,4 +1,5 @@
 // slash32 log: what the verbs wrote down, for people.
+import { sleep } from "../../libc.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
 import { isOurs, readConfDir } from "../node/configuration.ts";
 import { Files } from "../node/files.ts";
@@ -80,9 +81,9 @@ function numberFrom(text: string | undefined): number | undefined {
 }
 
 /** Until the process is ended, or nobody reads any more. */
-async function follow(tails: readonly Tail[], printer: Printer): Promise<number> {
+function follow(tails: readonly Tail[], printer: Printer): number {
   for (;;) {
-    await Bun.sleep(POLL_MS);
+    sleep(POLL_MS);
     if (!printer.print(tails.flatMap((tail) => tail.read()))) return Exit.ok;
   }
 }

@@ -1,19 +1,21 @@
 // Files of lines that are still being written, and put aside when they are full.
-import { closeSync, existsSync, fstatSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { closeFile, findStatus, O_RDONLY, openFile, readAll, readText, statusOf } from "../../files.ts";
 import { journalFiles } from "../../journal.ts";
+
+const LINE_FEED = 10;
 
 /** Whether anything was logged there. */
 export function isThere(path: string): boolean {
-  return journalFiles(path).some(existsSync);
+  return journalFiles(path).some((file) => findStatus(file));
 }
 
 /** The lines of files that were put aside, the oldest first. */
 export function olderLines(path: string): string[] {
   const [, ...aside] = journalFiles(path);
   return aside
-    .filter(existsSync)
+    .filter((file) => findStatus(file))
     .toReversed()
-    .flatMap((file) => linesOf(readFileSync(file, "utf8")));
+    .flatMap((file) => linesOf(readText(file)));
 }
 
 function linesOf(text: string): string[] {
@@ -24,9 +26,9 @@ function linesOf(text: string): string[] {
 export class Tail implements Disposable {
   readonly #path: string;
   #fd: number | undefined;
-  #at = 0;
-  #rest = "";
-  #decoder = new TextDecoder();
+  #bytesRead = 0;
+  /** Behind the last whole line. */
+  #rest: Uint8Array = new Uint8Array(0);
 
   constructor(path: string) {
     this.#path = path;
@@ -44,40 +46,36 @@ export class Tail implements Disposable {
 
   /** What stands behind the last whole line: one that is still being written, or that a full disk has cut. */
   unfinished(): string[] {
-    return this.#rest === "" ? [] : [this.#rest];
+    return linesOf(new TextDecoder().decode(this.#rest));
   }
 
   #readOn(): string[] {
     if (this.#fd === undefined) return [];
-    const chunk = Buffer.alloc(1 << 16);
-    for (;;) {
-      const length = readSync(this.#fd, chunk, 0, chunk.length, this.#at);
-      if (length === 0) break;
-      this.#at += length;
-      this.#rest += this.#decoder.decode(chunk.subarray(0, length), { stream: true });
-    }
-    const lines = this.#rest.split("\n");
-    this.#rest = lines.pop() ?? "";
-    return lines.filter((line) => line !== "");
+    const read = readAll(this.#fd);
+    this.#bytesRead += read.length;
+    const bytes = new Uint8Array(this.#rest.length + read.length);
+    bytes.set(this.#rest);
+    bytes.set(read, this.#rest.length);
+    const end = bytes.lastIndexOf(LINE_FEED) + 1;
+    this.#rest = bytes.slice(end);
+    return linesOf(new TextDecoder().decode(bytes.subarray(0, end)));
   }
 
   #wasPutAside(): boolean {
-    const there = statSync(this.#path, { throwIfNoEntry: false });
+    const there = findStatus(this.#path);
     if (there === undefined) return false;
     if (this.#fd === undefined) return true;
-    const ours = fstatSync(this.#fd);
-    return there.ino !== ours.ino || there.dev !== ours.dev || there.size < this.#at;
+    return there.identity !== statusOf(this.#fd).identity || there.bytes < this.#bytesRead;
   }
 
   #open(): void {
-    this.#at = 0;
-    this.#rest = "";
-    this.#decoder = new TextDecoder();
-    this.#fd = existsSync(this.#path) ? openSync(this.#path, "r") : undefined;
+    this.#bytesRead = 0;
+    this.#rest = new Uint8Array(0);
+    this.#fd = findStatus(this.#path) ? openFile(this.#path, O_RDONLY) : undefined;
   }
 
   [Symbol.dispose](): void {
-    if (this.#fd !== undefined) closeSync(this.#fd);
+    if (this.#fd !== undefined) closeFile(this.#fd);
     this.#fd = undefined;
   }
 }

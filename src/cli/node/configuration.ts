@@ -1,8 +1,9 @@
 // The CNI configuration directory, read as container runtimes read it.
-import { join } from "node:path";
+
 import { CniError, errorObject } from "../../cni/error.ts";
 import { type IpamConfig, type Netconf, readNetconf, validDocument } from "../../cni/netconf.ts";
 import type { RangeConfig } from "../../ipam/range.ts";
+import { join } from "../../paths.ts";
 import type { Files } from "./files.ts";
 
 /** A directory, and how to reach it. */

@@ -1,6 +1,7 @@
 // The node's files, which may be mounted elsewhere; and the two forms of settings found in them.
-import { readdirSync, readFileSync, type Stats, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { type FileStatus, findStatus, listDirectory, readAll, readText } from "../../files.ts";
+import { SystemError } from "../../libc.ts";
+import { basename, join } from "../../paths.ts";
 
 /** Longer ones are no configuration. */
 const LONGEST_FILE_BYTES = 1 << 20;
@@ -13,8 +14,8 @@ export class Files {
     this.root = root;
   }
 
-  stat(path: string): Stats | undefined {
-    return statSync(this.#at(path), { throwIfNoEntry: false });
+  stat(path: string): FileStatus | undefined {
+    return findStatus(this.#at(path));
   }
 
   exists(path: string): boolean {
@@ -27,22 +28,22 @@ export class Files {
 
   /** `undefined` when it is missing, no plain file (a fifo would keep us waiting), or absurdly long. */
   read(path: string): string | undefined {
-    const stats = this.stat(path);
-    if (!stats?.isFile() || stats.size > LONGEST_FILE_BYTES) return undefined;
-    return readFileSync(this.#at(path), "utf8");
+    const status = this.stat(path);
+    if (status?.kind !== "file" || status.bytes > LONGEST_FILE_BYTES) return undefined;
+    return readText(this.#at(path));
   }
 
   /** Whole; throws when it is missing. */
   bytes(path: string): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(readFileSync(this.#at(path)));
+    return readAll(this.#at(path));
   }
 
   /** Names in a directory, sorted as `LC_ALL=C ls` sorts; none if it is missing. */
   list(directory: string): string[] {
     try {
-      return readdirSync(this.#at(directory)).sort();
+      return listDirectory(this.#at(directory)).sort();
     } catch (error) {
-      if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return [];
+      if (error instanceof SystemError && ["ENOENT", "ENOTDIR"].includes(error.code)) return [];
       throw error;
     }
   }

@@ -1,6 +1,5 @@
 // The node as the checks see it: its files, its kernel, its networks. Everything is read once, when first asked for.
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+
 import type { Family } from "../../address.ts";
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_PREFIX, DEFAULT_STATE_DIR, type NetconfDocument } from "../../cni/netconf.ts";
@@ -15,8 +14,10 @@ import {
   RTN_UNICAST,
 } from "../../datapath/rtnetlink/route.ts";
 import { readSysctl } from "../../datapath/sysctl.ts";
+import { findStatus, listDirectory } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { podCidrFamily } from "../../ipam/range.ts";
+import { join } from "../../paths.ts";
 import { type ConfFile, configs, type OwnPart, ownPart, type Place, readConfDir } from "./configuration.ts";
 import { Files } from "./files.ts";
 import { readStored, type Stored } from "./store-file.ts";
@@ -181,7 +182,7 @@ export class Node implements Disposable {
 
 function storesIn(stateDir: string): string[] {
   try {
-    return readdirSync(stateDir).filter((name) => existsSync(join(stateDir, name, "leases.db")));
+    return listDirectory(stateDir).filter((name) => findStatus(join(stateDir, name, "leases.db")));
   } catch {
     return []; // whether the directory is as it should be is a check of its own
   }

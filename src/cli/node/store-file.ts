@@ -1,10 +1,12 @@
 // A network's store, read without waiting for ever and without changing it: a store that is broken must be reported
 // and not be made anew.
-import { existsSync } from "node:fs";
-import { join } from "node:path";
+
+import { findStatus } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { Store } from "../../ipam/store.ts";
+import { sleep } from "../../libc.ts";
 import { LockFile } from "../../lock.ts";
+import { join } from "../../paths.ts";
 
 /** Every verb holds it for milliseconds; whoever holds it longer is stuck. */
 const LOCK_PATIENCE_MS = 2000;
@@ -28,7 +30,7 @@ export function readStored(stateDir: string, network: string): Stored {
   try {
     if (!Store.exists(stateDir, network)) return { kind: "none" };
     // Reading would make it, and who looks makes nothing.
-    if (!existsSync(join(stateDir, network, "lock"))) {
+    if (!findStatus(join(stateDir, network, "lock"))) {
       return {
         kind: "unreadable",
         seen: `${join(stateDir, network, "lock")} is missing`,
@@ -59,7 +61,7 @@ function isFree(path: string): boolean {
   for (let waited = 0; waited < LOCK_PATIENCE_MS; waited += LOCK_PAUSE_MS) {
     using lock = locks.tryHold(STORE_BYTE);
     if (lock) return true;
-    Bun.sleepSync(LOCK_PAUSE_MS);
+    sleep(LOCK_PAUSE_MS);
   }
   return false;
 }

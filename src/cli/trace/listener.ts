@@ -1,7 +1,8 @@
 // Whether anybody listens at the port that was asked for.
-import { readFileSync } from "node:fs";
+
 import { type Address, addressBytes, formatAddress } from "../../address.ts";
 import type { Namespace } from "../../datapath/netns.ts";
+import { readText } from "../../files.ts";
 import type { Notes } from "./fact.ts";
 import type { Flow } from "./flow.ts";
 
@@ -38,7 +39,7 @@ function isListening(protocol: string, port: number, to: Address): boolean {
 /** /proc/net would be the main thread's namespace. */
 function lines(file: string): string[] {
   try {
-    return readFileSync(`/proc/thread-self/net/${file}`, "utf8").split("\n").slice(1);
+    return readText(`/proc/thread-self/net/${file}`).split("\n").slice(1);
   } catch {
     return []; // a kernel without IPv6
   }

@@ -1,9 +1,10 @@
 // `slash32 trace FROM TO[:port]`: why a packet arrives, or where it is lost.
-import { writeFileSync } from "node:fs";
+
 import { parseAddress } from "../../address.ts";
 import { DEFAULT_STATE_DIR } from "../../cni/netconf.ts";
 import { findLink } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
+import { writeFile } from "../../files.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
 import { painter } from "../paint.ts";
 import { listPods } from "../pods.ts";
@@ -106,7 +107,7 @@ interface Output {
 
 function show(report: Report, { json, svg }: Output, terminal: Terminal): void {
   const picture = pictureOf(report);
-  if (svg !== undefined) writeFileSync(svg, drawSvg(picture));
+  if (svg !== undefined) writeFile(svg, drawSvg(picture));
   if (json) terminal.out(`${JSON.stringify(toJson(report), null, 2)}\n`);
   else terminal.out(drawText(picture, painter(terminal.colours)));
 }

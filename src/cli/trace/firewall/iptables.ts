@@ -1,10 +1,11 @@
 // The rules of iptables, as `iptables-save` prints them: those of iptables-legacy, which nft does not show, and those of
 // iptables-nft, of which nft tells no more than the names of modules. Turned into nft's words, so that one evaluation
 // serves all. What is not understood becomes an expression that nobody can decide.
-import { readFileSync } from "node:fs";
+
 import { formatAddress, type Prefix, parseAddress, parsePrefix, width } from "../../../address.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
-import { runInside } from "./inside.ts";
+import { readText } from "../../../files.ts";
+import { output } from "../../program.ts";
 import { type Chain, type Expression, type Rule, tableOf } from "./rule.ts";
 
 const TOOLS = { ip: ["ip_tables_names", "iptables"], ip6: ["ip6_tables_names", "ip6tables"] } as const;
@@ -37,14 +38,14 @@ function isVague({ rules }: Chain): boolean {
 }
 
 function save(namespace: Namespace, family: "ip" | "ip6", tool: string): Chain[] | undefined {
-  const { exitCode, stdout } = runInside(namespace, [`${tool}-save`]);
-  return exitCode === 0 ? parseSaved(stdout, family, tool) : undefined;
+  const saved = namespace.inside(() => output([`${tool}-save`]));
+  return saved.kind === "done" ? parseSaved(saved.text, family, tool) : undefined;
 }
 
 /** The kernel lists the tables that are in use; /proc/net would be the main thread's namespace. */
 function hasTables(namespace: Namespace, names: string): boolean {
   try {
-    return namespace.inside<string>(() => readFileSync(`/proc/thread-self/net/${names}`, "utf8")) !== "";
+    return namespace.inside<string>(() => readText(`/proc/thread-self/net/${names}`)) !== "";
   } catch {
     return false; // a kernel without it
   }

@@ -1,6 +1,6 @@
 // The firewall's rules as `nft --json list ruleset` prints them (libnftables-json(5)), read once for each namespace.
 import type { Namespace } from "../../../datapath/netns.ts";
-import { runInside } from "./inside.ts";
+import { output } from "../../program.ts";
 import { readIptables } from "./iptables.ts";
 import { type Chain, type Rule, type Ruleset, tableOf } from "./rule.ts";
 
@@ -23,26 +23,18 @@ export function readRuleset(namespace: Namespace): Reading {
 export function ruleText(namespace: Namespace, { family, table, chain, handle, expr }: Rule): string {
   const [only] = expr;
   if (typeof only?.text === "string") return only.text;
-  const { stdout } = runInside(namespace, [
-    "nft",
-    "--handle",
-    "--stateless",
-    "list",
-    "chain",
-    family,
-    table,
-    chain,
-  ]);
-  const line = stdout.split("\n").find((line) => line.endsWith(`# handle ${handle}`));
+  const command = ["nft", "--handle", "--stateless", "list", "chain", family, table, chain] as const;
+  const listed = namespace.inside(() => output([...command]));
+  const lines = listed.kind === "done" ? listed.text.split("\n") : [];
+  const line = lines.find((line) => line.endsWith(`# handle ${handle}`));
   return line?.replace(/ # handle \d+$/, "").trim() ?? `handle ${handle}`;
 }
 
 function readAnew(namespace: Namespace): Reading {
-  const { exitCode, stdout, stderr } = runInside(namespace, ["nft", "--json", "list", "ruleset"]);
-  if (exitCode === 127) return { kind: "unreadable", reason: "nft is not installed" };
-  if (exitCode !== 0)
-    return { kind: "unreadable", reason: stderr.split("\n")[0] || "nft failed, or did not end" };
-  const { chains, sets } = parseRuleset(stdout);
+  const listed = namespace.inside(() => output(["nft", "--json", "list", "ruleset"]));
+  if (listed.kind === "missing") return { kind: "unreadable", reason: "nft is not installed" };
+  if (listed.kind === "failed") return { kind: "unreadable", reason: listed.reason };
+  const { chains, sets } = parseRuleset(listed.text);
   const saved = readIptables(namespace, chains);
   if (typeof saved === "string") return { kind: "unreadable", reason: saved };
   const known = new Set(saved.filter(({ tool }) => tool?.endsWith("-nft")).map(tableOf));

@@ -1,10 +1,11 @@
 // Sockets of the probe: one that sends, and in each namespace one that sees every frame, whichever interface it takes.
-import { closeSync } from "node:fs";
+
 import { type Address, addressBytes } from "../../../address.ts";
 import { linkName } from "../../../datapath/host.ts";
 import { viewOf } from "../../../datapath/netlink/attribute.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
 import { familyNumber } from "../../../datapath/rtnetlink/family.ts";
+import { closeFile } from "../../../files.ts";
 import {
   bind,
   pollReadable,
@@ -79,7 +80,7 @@ export class Capture implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    closeSync(this.fd);
+    closeFile(this.fd);
   }
 }
 
@@ -100,7 +101,7 @@ export function sendFrom(namespace: Namespace, flow: Flow, bytes: Uint8Array): v
     bind(fd, sockaddr(from));
     sendTo(fd, bytes, sockaddr(to));
   } finally {
-    closeSync(fd);
+    closeFile(fd);
   }
 }
 

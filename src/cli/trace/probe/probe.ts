@@ -1,6 +1,7 @@
 // `--probe`: one packet, sent from where FROM is, and where it and its answer were seen.
+
 import type { Namespace } from "../../../datapath/netns.ts";
-import { SystemError } from "../../../libc.ts";
+import { randomWords, SystemError, sleep } from "../../../libc.ts";
 import type { Way } from "../fact.ts";
 import type { Flow } from "../flow.ts";
 import { HOST } from "../host.ts";
@@ -63,7 +64,7 @@ export function probe(flow: Flow, route: Route): Probe {
     place,
     capture: undo.use(new Capture(namespace)),
   }));
-  const [port = 0, sequence = 0] = crypto.getRandomValues(new Uint32Array(2));
+  const [port = 0, sequence = 0] = randomWords(2);
   // A client's port, and a sequence number whose successor needs no care.
   const mark = { id: 32768 + (port % 28000), sequence: sequence >>> 1 };
   const seen: Seen[] = [];
@@ -84,7 +85,7 @@ function listen(captures: readonly Capture[], look: () => boolean, started: numb
   for (let left = PATIENCE_MS; left > 0; left = started + PATIENCE_MS - performance.now()) {
     waitFor(captures, left);
     if (!look()) continue;
-    Bun.sleepSync(AFTERMATH_MS);
+    sleep(AFTERMATH_MS);
     return true;
   }
   return false;

@@ -1,0 +1,35 @@
+#!/bin/sh
+# build-engine.sh [TRIPLET]: makes what bin/slash32 is linked with, QuickJS as a library, and the tool that compiles
+# modules for it, in node_modules/.cache/slash32/engine/TRIPLET; once. The source is that of a Debian package, of which
+# this version was chosen. Prints nothing if nothing is to be done.
+set -eu
+cd "$(dirname "$0")/.."
+
+triplet=${1:-$(uname -m)-linux-gnu}
+version=2025.04.26
+cache=node_modules/.cache/slash32/engine
+built=$cache/quickjs-$version-$triplet
+
+[ ! -f "$built/libquickjs.a" ] || exit 0
+
+echo "Building QuickJS from Debian's source package for $triplet" >&2
+mkdir -p "$cache"
+work=$(mktemp -d "$cache/work.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+sh scripts/debian-source.sh trixie quickjs "$work/source"
+found=$(cat "$work/source.version")
+case $found in
+  "quickjs_$version-"*) ;;
+  *)
+    echo "Cannot build QuickJS: Debian has $found, expected $version; try the tests with that, and name it in $0" >&2
+    exit 1
+    ;;
+esac
+
+mkdir "$work/$triplet"
+for file in libregexp libunicode cutils dtoa quickjs; do
+  "$triplet-gcc" -O2 -w -D_GNU_SOURCE -DCONFIG_VERSION="\"$version\"" -c "$work/source/$file.c" -o "$work/$file.o"
+done
+"$triplet-ar" rcs "$work/$triplet/libquickjs.a" "$work"/*.o
+cp "$work/source/quickjs.h" "$work/source/LICENSE" "$work/$triplet"
+mv "$work/$triplet" "$built"

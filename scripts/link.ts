@@ -1,0 +1,129 @@
+// The last step of the build: modules become bytecode, which is linked with the engine to one static executable.
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { execa } from "execa";
+
+/** What is linked in, and its licence. */
+export const LINKED = [
+  { name: "QuickJS", licence: join(engine(host()), "LICENSE") },
+  { name: "SQLite", licence: "/usr/share/doc/libsqlite3-0/copyright" },
+  { name: "GNU C Library", licence: "/usr/share/doc/libc6/copyright" },
+] as const;
+
+export interface Module {
+  /** As it is imported. */
+  readonly name: string;
+  /** Its source. */
+  readonly bundle: string;
+}
+
+/**
+ * What the executable consists of. Beside what every verb loads, what people's commands load: of that a verb neither reads
+ * nor sets up anything.
+ */
+export const MODULES: readonly Module[] = [
+  { name: "globals", bundle: "dist/engine/globals.js" },
+  { name: "bun:ffi", bundle: "dist/engine/ffi.js" },
+  { name: "main", bundle: "dist/index.js" },
+  { name: "cli", bundle: "dist/cli/cli.js" },
+];
+
+/** Made by build-engine.sh. */
+function engine(triplet: string): string {
+  return `node_modules/.cache/slash32/engine/quickjs-2025.04.26-${triplet}`;
+}
+
+function host(): string {
+  return `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
+}
+
+/** Makes the executable, for this machine's kind or another's. Rejects with what the compiler says. */
+export async function link(modules: readonly Module[], target: string, triplet = host()): Promise<void> {
+  for (const each of new Set([host(), triplet]))
+    await execa("sh", ["scripts/build-engine.sh", each], INHERIT);
+  mkdirSync("build/link", { recursive: true });
+  const tables = "build/link/tables.c";
+  writeFileSync(tables, `${symbolTable()}\n${moduleTable(await compiled(modules))}`);
+
+  const aside = `build/link/${triplet}`;
+  await execa(`${triplet}-gcc`, [
+    ...["-O2", "-static", "-s", "-Wl,--gc-sections", "-o", aside],
+    ...["-I", engine(triplet), "src/engine/engine.c", "src/engine/memory.c", "-fno-builtin", tables],
+    ...[`${engine(triplet)}/libquickjs.a`, "-lsqlite3", "-lm"],
+  ]);
+  // Written aside and renamed, so that a test or a runtime that starts it never meets half an executable.
+  mkdirSync(dirname(target), { recursive: true });
+  renameSync(aside, target);
+}
+
+const INHERIT = { stderr: "inherit" } as const;
+
+/** Bytecode is alike on all machines with 64 bits whose least significant byte comes first. */
+async function compiled(modules: readonly Module[]): Promise<{ name: string; path: string }[]> {
+  const compiler = "build/link/compile";
+  const quickjs = engine(host());
+  await execa("gcc", [
+    "-O2",
+    "-I",
+    quickjs,
+    "-o",
+    compiler,
+    "src/engine/compile.c",
+    `${quickjs}/libquickjs.a`,
+    "-lm",
+  ]);
+  return Promise.all(
+    modules.map(async ({ name, bundle }, at) => {
+      const path = `build/link/${at}.bytecode`;
+      await execa(compiler, [name, bundle, path]);
+      return { name, path };
+    }),
+  );
+}
+
+/** For engine.c: each module between two labels. */
+function moduleTable(modules: readonly { name: string; path: string }[]): string {
+  const labels = modules.map(({ path }, at) => {
+    const lines = [`.balign 8`, `module${at}: .incbin \\"${path}\\"`, `module${at}_end: .byte 0`];
+    return [
+      `extern const uint8_t module${at}[], module${at}_end[];`,
+      `__asm__(".pushsection .rodata\\n" ${lines.map((line) => `"${line}\\n"`).join(" ")} ".popsection");`,
+    ].join("\n");
+  });
+  const entries = modules.map(({ name }, at) => `  {${JSON.stringify(name)}, module${at}, module${at}_end},`);
+  const type = "struct module { const char *name; const uint8_t *start, *end; };";
+  return [
+    "#include <stdint.h>",
+    type,
+    ...labels,
+    "const struct module modules[] = {",
+    ...entries,
+    "  {0}};",
+    "",
+  ].join("\n");
+}
+
+/** For engine.c: the C functions that the sources name. Declared as what they are not, for only addresses are wanted. */
+function symbolTable(): string {
+  const names = [...new Set(sources().flatMap(namedIn))].sort();
+  return [
+    ...names.map((name) => `extern char ${name}[];`),
+    "struct symbol { const char *name; void *address; };",
+    "const struct symbol symbols[] = {",
+    ...names.map((name) => `  {"${name}", ${name}},`),
+    "  {0}};",
+    "",
+  ].join("\n");
+}
+
+function sources(): string[] {
+  const names = readdirSync("src", { recursive: true, encoding: "utf8" });
+  return names.filter((name) => name.endsWith(".ts")).map((name) => readFileSync(join("src", name), "utf8"));
+}
+
+/** In the tables of dlopen(), and in calls of the engine's own bind(). */
+function namedIn(source: string): string[] {
+  if (!/from "(bun:ffi|engine)"/.test(source)) return [];
+  const found = source.matchAll(/^ {2}(\w+): \{ args: \[|\bbind\("(\w+)"/gm);
+  return Array.from(found, ([, declared, bound]) => (declared ?? bound) as string);
+}

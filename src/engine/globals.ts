@@ -1,0 +1,45 @@
+// What the program takes for granted beside the language, where the engine does not have it. Evaluated before all else.
+import { argv, bind, decode, encode, environment, exit, address as ptr } from "engine";
+import { DisposableStack, SuppressedError } from "./disposable.ts";
+import { fromHex, toHex } from "./hex.ts";
+
+Object.assign(globalThis, {
+  global: globalThis, // for packages that were made for Node
+  process: {
+    argv: [argv[0], ...argv], // as Bun has it: who runs, and what
+    get env() {
+      return environment();
+    },
+    exit,
+  },
+  performance: { now },
+  TextEncoder: class {
+    encode(text: string): Uint8Array {
+      return new Uint8Array(encode(text.toWellFormed()));
+    }
+  },
+  TextDecoder: class {
+    decode(bytes: Uint8Array): string {
+      return decode(bytes);
+    }
+  },
+  DisposableStack,
+  SuppressedError,
+});
+
+Object.assign(Uint8Array, { fromHex });
+Object.assign(Uint8Array.prototype, {
+  toHex(this: Uint8Array) {
+    return toHex(this);
+  },
+});
+
+const clockGettime = bind("clock_gettime", 1);
+const CLOCK_MONOTONIC = 1; // include/uapi/linux/time.h
+
+/** Milliseconds, from whenever. */
+function now(): number {
+  const time = new BigInt64Array(2); // `struct timespec`
+  clockGettime(CLOCK_MONOTONIC, ptr(time));
+  return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
+}
