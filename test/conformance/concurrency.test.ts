@@ -3,6 +3,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { NOTHING, refused, remains, silent, succeeded } from "../helpers/outcome.ts";
+import { patient } from "../helpers/patience.ts";
 import { add, netconf, type PluginCall, type PluginOutcome, plugin, pluginAsync } from "../helpers/plugin.ts";
 
 /** Calls for as many containers as wanted, a sandbox each, all on one host. */
@@ -37,7 +38,7 @@ describe("200 containers at once", () => {
   const { host, calls } = crowd;
   let addresses: readonly string[] = [];
 
-  test("200 ADDs succeed, and no address is given twice", { timeout: 60_000 }, async () => {
+  test("200 ADDs succeed, and no address is given twice", { timeout: patient(60_000) }, async () => {
     addresses = (await atOnce("ADD", calls)).map(addressOf);
     expect(new Set(addresses).size).toBe(200);
     expect(remains(host)).toMatchObject({ links: { length: 200 }, leases: 200 });
@@ -57,7 +58,7 @@ describe("200 containers at once", () => {
   });
 
   test("200 DELs succeed, and nothing is left on the host and in the sandboxes", {
-    timeout: 60_000,
+    timeout: patient(60_000),
   }, async () => {
     for (const outcome of await atOnce("DEL", calls)) silent(outcome);
     expect(remains(host)).toEqual(NOTHING);

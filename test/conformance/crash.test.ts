@@ -3,6 +3,7 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { hostEnds, NOTHING, remains, silent, succeeded } from "../helpers/outcome.ts";
+import { patient } from "../helpers/patience.ts";
 import { add, check, del, netconf, type PluginCall, plugin } from "../helpers/plugin.ts";
 
 const INSTANTS = 100;
@@ -27,7 +28,7 @@ class Killer {
   readonly #verb: "ADD" | "DEL";
   readonly #seen = new Map<string, number>();
   #strikes = 0;
-  #lifeMs = 40;
+  #lifeMs = patient(40);
 
   constructor(verb: "ADD" | "DEL") {
     this.#verb = verb;
@@ -62,7 +63,7 @@ function links(): string[] {
 }
 
 describe(`ADD killed at ${INSTANTS} instants`, () => {
-  test("followed by DEL leaves no link, route, neighbour or lease", { timeout: 120_000 }, () => {
+  test("followed by DEL leaves no link, route, neighbour or lease", { timeout: patient(120_000) }, () => {
     const killer = new Killer("ADD");
     for (let instant = 0; instant < INSTANTS; instant += 1) {
       killer.strike();
@@ -74,7 +75,7 @@ describe(`ADD killed at ${INSTANTS} instants`, () => {
     expect(killer.states).toBeGreaterThan(1);
   });
 
-  test("followed by ADD gives one attachment, which works", { timeout: 120_000 }, () => {
+  test("followed by ADD gives one attachment, which works", { timeout: patient(120_000) }, () => {
     const killer = new Killer("ADD");
     for (let instant = 0; instant < INSTANTS; instant += 1) {
       killer.strike();
@@ -95,7 +96,7 @@ describe(`ADD killed at ${INSTANTS} instants`, () => {
   });
 });
 
-test("DEL killed at 50 instants, followed by DEL, leaves nothing", { timeout: 120_000 }, () => {
+test("DEL killed at 50 instants, followed by DEL, leaves nothing", { timeout: patient(120_000) }, () => {
   const killer = new Killer("DEL");
   for (let instant = 0; instant < 50; instant += 1) {
     succeeded(add(call));
