@@ -26,36 +26,34 @@ const MEMORY_MB = 2048;
  * start.
  */
 const FASTER = "mitigations=off init_on_alloc=0 norandmaps";
-/** Of the kernel's own console, when a guest came to no good end. */
+/** Of the kernel's own console, to be shown when a guest came to no good end. */
 const CONSOLE_LINES = 30;
 
+/** How a machine went off. */
+export interface Ending {
+  /** Why it had to be switched off; undefined where it went by itself. */
+  readonly trouble: string | undefined;
+  /** What its kernel printed last, for somebody who wonders what went wrong. */
+  readonly console: string;
+}
+
 /**
- * Runs a machine until it is off, and hands on each line that it prints. Rejects when it was quiet for too long or
- * the signal aborts. Whatever comes to pass, also SIGKILL to this process, ends the machine, and leaves no file.
+ * Runs a machine until it is off, and hands on each line that it prints. It is switched off when it was quiet for too
+ * long or the signal aborts. Whatever comes to pass, also SIGKILL to this process, ends it.
  */
 export async function run(
   machine: Machine,
   onLine: (line: string) => void,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Ending> {
   using resources = new DisposableStack();
   const directory = resources.adopt(mkdtempSync(join(tmpdir(), "slash32-kernels-")), remove);
   writeFileSync(join(directory, "initramfs"), initramfs(machine.kernel, machine.start));
+  writeFileSync(join(directory, "console"), "");
   const guest = resources.adopt(spawned(machine, directory), (child) => child.kill("SIGKILL"));
-  try {
-    await ended(guest, onLine, signal);
-  } catch (error) {
-    throw new Error(`${(error as Error).message}${consoleEnd(directory)}`, { cause: error });
-  }
-}
-
-/** What the kernel itself printed last, for somebody who wonders what went wrong; nothing where it was silent. */
-function consoleEnd(directory: string): string {
+  const trouble = await ended(guest, onLine, signal);
   const lines = readFileSync(join(directory, "console"), "utf8").split(/\r?\n/).filter(Boolean);
-  return lines
-    .slice(-CONSOLE_LINES)
-    .map((line) => `\n  ${line}`)
-    .join("");
+  return { trouble, console: lines.slice(-CONSOLE_LINES).join("\n") };
 }
 
 function spawned({ kernel, options }: Machine, directory: string): ChildProcess {
@@ -73,28 +71,22 @@ function spawned({ kernel, options }: Machine, directory: string): ChildProcess 
   return spawn("setpriv", command, { stdio: ["ignore", "pipe", "inherit"] });
 }
 
+/** Waits for the end, or until waiting is no use any more: then it says why. */
 async function ended(
   guest: ChildProcess,
   onLine: (line: string) => void,
   signal: AbortSignal,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
+): Promise<string | undefined> {
+  const { promise, resolve, reject } = Promise.withResolvers<string | undefined>();
   guest.once("error", reject);
-  guest.once("close", resolve);
-  const interrupted = () => reject(new Error("interrupted"));
-  signal.addEventListener("abort", interrupted);
-  const minutes = SILENCE_MS / 60_000;
-  const hanging = setTimeout(() => reject(new Error(`no word for ${minutes} minutes`)), SILENCE_MS);
+  guest.once("close", () => resolve(undefined));
+  signal.addEventListener("abort", () => resolve("interrupted"));
+  const hanging = setTimeout(() => resolve(`no word for ${SILENCE_MS / 60_000} minutes`), SILENCE_MS);
   createInterface({ input: guest.stdout as NodeJS.ReadableStream }).on("line", (line) => {
     hanging.refresh();
     onLine(line);
   });
-  try {
-    await promise;
-  } finally {
-    clearTimeout(hanging);
-    signal.removeEventListener("abort", interrupted);
-  }
+  return await promise.finally(() => clearTimeout(hanging));
 }
 
 function remove(directory: string): void {

@@ -1,5 +1,5 @@
 // What a kernel unpacks before it can read any disk: a cpio archive. Source: the kernel's buffer-format.rst, cpio(5).
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { basename, extname, join } from "node:path";
 import { execaSync } from "execa";
 
@@ -27,13 +27,13 @@ export function initramfs(kernel: string, start: string): Uint8Array {
     file("start", start),
     ...modules.map(({ name, bytes }) => file(`modules/${name}`, bytes)),
     file("modules/order", modules.map(({ name }) => `${name}\n`).join("")),
-    file("modules/directory", join(kernel, "lib/modules")),
+    file("modules/directory", realpathSync(join(kernel, "lib/modules"))),
   ]);
 }
 
 /** In the order in which they have to be loaded; what is built into the kernel is not among them. */
 function modulesOf(kernel: string): { name: string; bytes: Uint8Array }[] {
-  const [release] = execaSync("ls", [join(kernel, "lib/modules")]).stdout.split("\n");
+  const [release] = readdirSync(join(kernel, "lib/modules"));
   const options = ["--dirname", kernel, "--set-version", release as string, "--show-depends"];
   const printed = MODULES.map((name) => execaSync("modprobe", [...options, name]).stdout).join("\n");
   const paths = Array.from(printed.matchAll(/^insmod (\S+)/gm), ([, path]) => path as string);

@@ -83,10 +83,9 @@ async function tested(choice: Choice, tests: readonly string[], interruption: Ab
   if (interruption.aborted) return report;
   const script = ["bash", join(import.meta.dirname, "tests.sh"), ...tests].map(word).join(" ");
   const machine = { kernel: directoryOf(kernel), options, start: `PATIENCE=${PATIENCE} exec ${script}` };
-  try {
-    await run(machine, (line) => line === "" || print(report.hear(line)), interruption);
-  } catch (error) {
-    print(report.hear((error as Error).message));
-  }
+  const hear = (line: string) => line === "" || print(report.hear(line));
+  const { trouble, console } = await run(machine, hear, interruption);
+  report.mishap = trouble ?? report.mishap;
+  if (!report.isComplete && !interruption.aborted) print(`${report.hear(`${report.mishap}`)}\n${console}`);
   return report;
 }

@@ -10,8 +10,10 @@ export class Report {
   passed = 0;
   failed = 0;
   skipped = 0;
-  /** Why there is no proper end; the tests' own exit status is 0 where there is one. */
+  /** Why the tests came to no end, or to a bad one. */
   mishap: string | undefined = "it went off before its tests had ended";
+  /** Whether they came to an end, a good or a bad one. */
+  isComplete = false;
   seconds = 0;
   readonly #started = performance.now();
 
@@ -34,7 +36,10 @@ export class Report {
     if (passed !== undefined)
       Object.assign(this, { passed: Number(passed), failed: Number(failed), skipped: Number(skipped) });
     const [, status] = /^exit status: (\d+)$/.exec(line) ?? [];
-    if (status !== undefined) this.mishap = status === "0" ? undefined : `exit status ${status}`;
+    if (status !== undefined) {
+      this.isComplete = true;
+      this.mishap = status === "0" ? undefined : `exit status ${status}`;
+    }
     return `${`${this.name} ${this.options}`.trim()} ${`${this.seconds} s`.padStart(6)}  ${line}`;
   }
 }
@@ -46,14 +51,8 @@ export function table(reports: readonly Report[]): string {
     return [release, options || "-", passed, failed, skipped, seconds, mishap].map(String);
   });
   const columns = head.map((title, at) => aligned([title, ...rows.map((row) => row[at] ?? "")]));
-  return ["", ...rows]
-    .map((_, line) =>
-      columns
-        .map((cells) => cells[line])
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+  const line = (at: number) => columns.map((cells) => cells[at]).join("  ");
+  return ["", ...rows].map((_, at) => line(at).trimEnd()).join("\n");
 }
 
 /** A column's cells in one width; numbers stand at its right. */

@@ -7,10 +7,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { hostEndName } from "../../src/datapath/endpoint.ts";
 import { wiring } from "../../src/datapath/wiring.ts";
 import { testEndpoint } from "../helpers/endpoint.ts";
+import { usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { links, picture } from "../helpers/picture.ts";
 import { type Answer, add, del, EXECUTABLE, netconf } from "../helpers/plugin.ts";
 
+const SUBNETS = usable(["10.20.1.0/24", "fd00:20::/64"]);
 const CONTAINER = "container-1";
 const HOST_END = hostEndName("cali", { network: "podnet", containerId: CONTAINER, ifName: "eth0" });
 /** More than ADD has of any. */
@@ -47,7 +49,7 @@ test.each([
   },
 );
 
-const keys = wiring(testEndpoint({ addresses: ["10.20.1.2", "fd00:20::2"] })).flatMap((step) =>
+const keys = wiring(testEndpoint({ addresses: usable(["10.20.1.2", "fd00:20::2"]) })).flatMap((step) =>
   step.kind === "sysctl" ? [{ key: step.key, on: step.on }] : [],
 );
 
@@ -90,7 +92,7 @@ test("where the kernel stops answering altogether, the first failure is told, an
   expect(untouched()).toEqual(before);
 });
 
-const NOTHING = { links: ["lo"], hostEnd: false, leases: 2 };
+const NOTHING = { links: ["lo"], hostEnd: false, leases: SUBNETS.length };
 
 function expectNothingLeft(fault: string, pod: TestNetns, outcome: Outcome, before: string[]): void {
   const { answer, exitCode } = outcome;
@@ -104,7 +106,7 @@ function expectNothingLeft(fault: string, pod: TestNetns, outcome: Outcome, befo
 }
 
 function dual() {
-  const ranges = ["10.20.1.0/24", "fd00:20::/64"].map((subnet) => [{ subnet }]);
+  const ranges = SUBNETS.map((subnet) => [{ subnet }]);
   return netconf(host, { ipam: { type: "slash32", ranges } });
 }
 
