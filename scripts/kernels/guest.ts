@@ -18,7 +18,7 @@ export interface Machine {
 
 /** A guest that says nothing for so long hangs: the longest test file takes a fraction of it. */
 const SILENCE_MS = 20 * 60_000;
-/** Half of what a test of the store's size needs is used. */
+/** All changes to files are in it, too. Of the host's memory it takes what the tests touch: 1.3 GB were seen. */
 const MEMORY_MB = 2048;
 /**
  * Neither the weaknesses of real processors nor secrets in memory need to be provided against. And a program that is
