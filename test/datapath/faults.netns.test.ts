@@ -30,8 +30,10 @@ afterAll(() => resources.dispose());
 describe("a refused step is told with the kernel's own words, and nothing is left", () => {
   const steps = wiring(endpoint);
   const cases = steps.map((step, at) => ({ at, step, command: commandOf(step, "SANDBOX") }));
+  // A setting that is made only where the kernel has it is not refused where it has not.
+  const possible = cases.filter(({ command }) => usable([command]).length > 0);
 
-  test.each(cases)("$at: $command", ({ at, step }) => {
+  test.each(possible)("$at: $command", ({ at, step }) => {
     const before = [untouched(host), untouched(bystander)];
     using pod = new TestNetns("pod");
     using sides = new OpenSides(host, pod);
@@ -144,7 +146,8 @@ function refused(step: Step): { steps: Step[]; words: RegExp } {
     case "up":
       return { steps: [{ ...step, alias: "x".repeat(300) }], words: /: Attribute failed policy validation$/ };
     case "address":
-      return { steps: [step, step], words: /: (ipv4|ipv6): address already assigned$/i };
+      // 6.1 has no words for it.
+      return { steps: [step, step], words: /: (ipv[46]: address already assigned|File exists)$/i };
     case "route":
       return {
         steps: [{ ...step, via: address(step.dst.address.family === 4 ? "8.8.8.8" : "2001:db8:7::7") }],
