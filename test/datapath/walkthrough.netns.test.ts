@@ -6,7 +6,7 @@ import { wiring } from "../../src/datapath/wiring.ts";
 import { testEndpoint } from "../helpers/endpoint.ts";
 import { hasIpv6, usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
-import { difference, picture } from "../helpers/picture.ts";
+import { difference, picture, settle } from "../helpers/picture.ts";
 import { add, netconf } from "../helpers/plugin.ts";
 
 const CONTAINER = "container-1";
@@ -156,6 +156,8 @@ describe.each(ROWS)("the printed commands, pasted into a root shell ($name)", ({
       });
 
       expect(exitCode).toBe(0);
+      // The kernel's own addresses come in the kernel's own time.
+      for (const netns of [byHand, byPlugin, pasted, added]) settle(netns);
       const isWanted = (line: string) =>
         addresses.some((own) => own.includes(":") === line.includes("fe80::"));
       expect(difference(normalised(added), normalised(pasted))).toEqual({
