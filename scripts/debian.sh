@@ -21,7 +21,7 @@ debian_mirror() {
 # Unpacks bookworm's source package as DIRECTORY/TREE, and prints its version. All that it takes besides is in
 # DIRECTORY/apt: fetch_source PACKAGE DIRECTORY TREE
 fetch_source() {
-  prepare_apt "$2"
+  prepare_apt "$2" bookworm
   mkdir -p "$(dirname "$2/$3")"
   (cd "$2/apt" && quietly "fetch $1's source" apt_aside "$2/apt" source --download-only "$1")
   # apt has compared the sums already.
@@ -30,21 +30,23 @@ fetch_source() {
   echo "${version#*_}"
 }
 
-# The same with the files of a package: fetch_package PACKAGE DIRECTORY TREE
+# The same with the files of a package, also of another release, to which the directory is bound then:
+# fetch_package PACKAGE DIRECTORY TREE [RELEASE]
 fetch_package() {
-  prepare_apt "$2"
+  prepare_apt "$2" "${4:-bookworm}"
   (cd "$2/apt" && quietly "fetch $1" apt_aside "$2/apt" download "$1")
   quietly "unpack $1" dpkg-deb --extract "$2/apt/$1"_*.deb "$2/$3"
   dpkg-deb --field "$2/apt/$1"_*.deb Version
 }
 
+# prepare_apt DIRECTORY RELEASE
 prepare_apt() {
   [ ! -d "$1/apt" ] || return 0
   mkdir -p "$1/apt/sources" "$1/apt/lists/partial" "$1/apt/cache/archives/partial"
-  cat >"$1/apt/sources/bookworm.sources" <<END
+  cat >"$1/apt/sources/$2.sources" <<END
 Types: deb deb-src
 URIs: $(debian_mirror)
-Suites: bookworm
+Suites: $2
 Components: main
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
 END
