@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { defineConfig } from "vitest/config";
+import { patient } from "./test/helpers/patience.ts";
 import { KindReporter } from "./test/reporter.ts";
 
 completeChannels();
@@ -10,8 +11,9 @@ export default defineConfig({
     // A process each: a test file that enters a network namespace cannot leave another file standing in it.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: patient(30_000),
+    hookTimeout: patient(30_000),
+    slowTestThreshold: patient(300),
     reporters: ["default", new KindReporter()],
   },
 });

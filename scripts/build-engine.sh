@@ -1,9 +1,11 @@
 #!/bin/sh
-# build-engine.sh [TRIPLET]: makes what bin/slash32 is linked with, QuickJS as a library, and the tool that compiles
-# modules for it, in node_modules/.cache/slash32/engine/TRIPLET; once. The source is that of a Debian package, of which
-# this version was chosen. Prints nothing if nothing is to be done.
+# build-engine.sh [TRIPLET]: makes QuickJS as a library, with which bin/slash32 is linked, for this kind of machine or
+# another, below node_modules/.cache/slash32/engine; once. The source is that of a Debian package, of which this version
+# was chosen. Prints nothing if nothing is to be done.
 set -eu
 cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/sbin
+. scripts/debian.sh
 
 triplet=${1:-$(uname -m)-linux-gnu}
 version=2025.04.26
@@ -14,12 +16,11 @@ built=$cache/quickjs-$version-$triplet
 
 echo "Building QuickJS from Debian's source package for $triplet" >&2
 mkdir -p "$cache"
-work=$(mktemp -d "$cache/work.XXXXXX")
+work=$(mktemp -d "$(realpath "$cache")/work.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-sh scripts/debian-source.sh trixie quickjs "$work/source"
-found=$(cat "$work/source.version")
+found=$(fetch_source quickjs "$work" source trixie)
 case $found in
-  "quickjs_$version-"*) ;;
+  "$version-"*) ;;
   *)
     echo "Cannot build QuickJS: Debian has $found, expected $version; try the tests with that, and name it in $0" >&2
     exit 1

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes a Debian 12 with Node.js and npm ready to build and test slash32. Installs only what is missing: a second
-# run changes nothing. Needs no package of its own, as it is the first thing that every npm script runs.
+# setup.sh [kernels]: makes a Debian 12 with Node.js and npm ready to build and test slash32, also in other kernels
+# if so asked. Installs only what is missing: a second run changes nothing. Needs no package of its own, as it is the
+# first thing that every npm script runs.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -29,6 +30,15 @@ packages='
   tcpdump                      tcpdump
   xz-utils                     xz
 '
+
+# What `npm run test:kernels` needs beside.
+if [ "${1:-}" = kernels ]; then
+  packages="$packages
+  kmod                         depmod modprobe
+  qemu-system-x86              qemu-system-x86_64
+  xz-utils                     xz
+  "
+fi
 
 fail() {
   echo "$1" >&2

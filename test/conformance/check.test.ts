@@ -3,11 +3,12 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { refused, remains, silent, succeeded } from "../helpers/outcome.ts";
 import { type Answer, add, check, del, netconf } from "../helpers/plugin.ts";
 
-const DUAL = { ipam: { ranges: [[{ subnet: "10.20.1.0/24" }], [{ subnet: "fd00:20::/64" }]] } };
+const DUAL = { ipam: { ranges: usable(["10.20.1.0/24", "fd00:20::/64"]).map((subnet) => [{ subnet }]) } };
 
 /** An attachment of two families, and what the end of its chain told. */
 class Attached implements Disposable {
@@ -200,23 +201,26 @@ describe("CHECK fails with code 104 and tells what is wrong when", () => {
     ],
   ];
 
-  test.each(cases)("%s; it changes nothing", (_, breakIt, word) => {
-    using attached = new Attached();
-    breakIt(attached);
-    const before = attached.settled();
-    const { msg, details } = refused(attached.check(), 104);
-    expect(`${msg}\n${details}`).toMatch(word);
-    expect(attached.picture()).toBe(before);
-    // It is a finding, not a matter of luck.
-    refused(attached.check(), 104);
-  });
+  test.each(cases.filter(([name]) => usable([name]).length > 0))(
+    "%s; it changes nothing",
+    (_, breakIt, word) => {
+      using attached = new Attached();
+      breakIt(attached);
+      const before = attached.settled();
+      const { msg, details } = refused(attached.check(), 104);
+      expect(`${msg}\n${details}`).toMatch(word);
+      expect(attached.picture()).toBe(before);
+      // It is a finding, not a matter of luck.
+      refused(attached.check(), 104);
+    },
+  );
 
   test("several things at once: all are told", () => {
     using attached = new Attached();
     attached.sandbox.ipBatch("link set eth0 mtu 1400", "address delete 10.20.1.2/32 dev eth0");
-    attached.host.ipBatch("route delete fd00:20::2/128");
+    attached.host.ipBatch("route delete 10.20.1.2/32");
     const { details = "" } = refused(attached.check(), 104);
-    for (const word of ["MTU 1400", "address 10.20.1.2/32", "route fd00:20::2/128"])
+    for (const word of ["MTU 1400", "address 10.20.1.2/32", "route 10.20.1.2/32"])
       expect(details).toContain(word);
   });
 });
@@ -246,7 +250,7 @@ describe("what later plugins of the chain did is told in prevResult, and fine", 
       end.name === "eth0" ? { ...end, mac: "02:00:00:00:00:09", mtu: 1400 } : end,
     );
     attached.host.ipBatch(
-      ...["10.20.1.2", "fd00:20::2"].map(
+      ...usable(["10.20.1.2", "fd00:20::2"]).map(
         (pod) => `neighbour replace ${pod} lladdr 02:00:00:00:00:09 dev ${attached.hostEnd} nud permanent`,
       ),
     );

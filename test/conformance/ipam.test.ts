@@ -3,6 +3,7 @@
 import { readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { hasIpv6 } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { refused, remains, silent, succeeded } from "../helpers/outcome.ts";
 import { add, del, netconf, type PluginCall } from "../helpers/plugin.ts";
@@ -77,19 +78,25 @@ describe("ranges", () => {
     expect(node.given("b", ipam)).toEqual(["10.20.2.50/32"]);
   });
 
-  test("each set gives one address: two families make dual stack, in the order of the sets", () => {
-    using node = new Node();
-    const ranges = [[{ subnet: "fd00:20::/64" }], [{ subnet: "10.20.1.0/24" }]];
-    expect(node.given("a", { ranges })).toEqual(["fd00:20::2/128", "10.20.1.2/32"]);
-  });
+  test.runIf(hasIpv6)(
+    "each set gives one address: two families make dual stack, in the order of the sets",
+    () => {
+      using node = new Node();
+      const ranges = [[{ subnet: "fd00:20::/64" }], [{ subnet: "10.20.1.0/24" }]];
+      expect(node.given("a", { ranges })).toEqual(["fd00:20::2/128", "10.20.1.2/32"]);
+    },
+  );
 
-  test("a set without an address left refuses the whole ADD: nothing is held of the other set", () => {
-    using node = new Node();
-    const ranges = [[{ subnet: "fd00:20::/64" }], [{ subnet: "10.20.1.0/30" }]];
-    node.given("a", { ranges });
-    node.refused("b", 100, { ranges });
-    expect(remains(node.host)).toMatchObject({ attachments: ["a/eth0"], leases: 2 });
-  });
+  test.runIf(hasIpv6)(
+    "a set without an address left refuses the whole ADD: nothing is held of the other set",
+    () => {
+      using node = new Node();
+      const ranges = [[{ subnet: "fd00:20::/64" }], [{ subnet: "10.20.1.0/30" }]];
+      node.given("a", { ranges });
+      node.refused("b", 100, { ranges });
+      expect(remains(node.host)).toMatchObject({ attachments: ["a/eth0"], leases: 2 });
+    },
+  );
 
   test("excluded addresses and CIDRs are not given", () => {
     using node = new Node();
@@ -117,7 +124,7 @@ describe("ranges", () => {
 describe("usePodCidr", () => {
   const DUAL = { ranges: [[{ subnet: "usePodCidr" }], [{ subnet: "usePodCidrIPv6" }]] };
 
-  test("is the pod CIDR of node.json, whatever the case of its letters", () => {
+  test.runIf(hasIpv6)("is the pod CIDR of node.json, whatever the case of its letters", () => {
     using node = new Node();
     node.describe('{"podCIDRs":["10.20.7.0/24","fd00:7::/64"]}');
     expect(node.given("a", DUAL)).toEqual(["10.20.7.2/32", "fd00:7::2/128"]);
@@ -179,7 +186,7 @@ describe("an address that is asked for", () => {
     expect(node.given("a", WIDE, keys, args)).toEqual([address]);
   });
 
-  test("for each family is given", () => {
+  test.runIf(hasIpv6)("for each family is given", () => {
     using node = new Node();
     const ranges = [[{ subnet: "10.20.1.0/24" }], [{ subnet: "fd00:20::/64" }]];
     const both = ["10.20.1.7/32", "fd00:20::7/128"];

@@ -3,6 +3,7 @@
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { hasIpv6, usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { refused, remains, silent, succeeded } from "../helpers/outcome.ts";
 import { add, del, netconf, status } from "../helpers/plugin.ts";
@@ -43,7 +44,7 @@ describe("ready", () => {
     silent(status({ host, netconf: netconf(host) }));
   });
 
-  test("with IPv6 forwarding off while only IPv4 pods are there", () => {
+  test.runIf(hasIpv6)("with IPv6 forwarding off while only IPv4 pods are there", () => {
     using host = new TestHost();
     using sandbox = new TestNetns();
     succeeded(add({ host, netns: sandbox, netconf: netconf(host) }));
@@ -71,7 +72,7 @@ describe("code 50, not ready", () => {
     silent(status(call));
   });
 
-  test("when one set of two has no address left", () => {
+  test.runIf(hasIpv6)("when one set of two has no address left", () => {
     using host = new TestHost();
     using sandbox = new TestNetns();
     const keys = {
@@ -131,10 +132,12 @@ describe("code 50, not ready", () => {
   });
 });
 
-test.each([
+const FORWARDING: readonly [string, string, string][] = [
   ["IPv4", "10.20.1.0/24", "net.ipv4.ip_forward"],
   ["IPv6", "fd00:20::/64", "net.ipv6.conf.all.forwarding"],
-])(
+];
+
+test.each(FORWARDING.filter(([family]) => usable([family]).length > 0))(
   "code 51 when %s pods are there and forwarding was switched off: they suffer, too",
   (_, subnet, setting) => {
     using host = new TestHost();

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { egressMtu } from "../../src/datapath/egress.ts";
 import { Namespace } from "../../src/datapath/netns.ts";
+import { hasIpv6 } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 
 describe("egressMtu", () => {
@@ -22,7 +23,7 @@ describe("egressMtu", () => {
     expect(mtuOf(host)).toBe(1400);
   });
 
-  test("is found on a host with IPv6 alone", () => {
+  test.runIf(hasIpv6)("is found on a host with IPv6 alone", () => {
     using host = new TestHost({ mtu: 1420 });
     host.ip("route", "delete", "default");
     expect(mtuOf(host)).toBe(1420);
@@ -38,7 +39,7 @@ describe("egressMtu", () => {
     (type) => {
       using host = new TestHost({ defaultRoute: false });
       host.ip("route", "add", type, "default");
-      host.ip("-6", "route", "add", type, "default");
+      if (hasIpv6) host.ip("-6", "route", "add", type, "default");
       expect(mtuOf(host)).toBeUndefined();
     },
   );

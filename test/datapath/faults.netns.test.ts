@@ -7,10 +7,11 @@ import { commandOf, type Step } from "../../src/datapath/step.ts";
 import { SysctlError } from "../../src/datapath/sysctl.ts";
 import { wiring } from "../../src/datapath/wiring.ts";
 import { OpenSides, testEndpoint, wire } from "../helpers/endpoint.ts";
+import { hasIpv6, usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { links, neighbours, picture, routes } from "../helpers/picture.ts";
 
-const DUAL = ["10.20.1.2", "fd00:20::2"];
+const DUAL = usable(["10.20.1.2", "fd00:20::2"]);
 const endpoint = testEndpoint({ addresses: DUAL });
 const { hostEnd } = endpoint;
 
@@ -21,15 +22,18 @@ let bystander: TestNetns;
 beforeAll(() => {
   host = resources.use(new TestHost());
   bystander = resources.use(new TestNetns("pod"));
-  wire(host, bystander, testEndpoint({ addresses: ["10.20.1.3", "fd00:20::3"], containerId: "bystander" }));
+  const addresses = usable(["10.20.1.3", "fd00:20::3"]);
+  wire(host, bystander, testEndpoint({ addresses, containerId: "bystander" }));
 });
 afterAll(() => resources.dispose());
 
 describe("a refused step is told with the kernel's own words, and nothing is left", () => {
   const steps = wiring(endpoint);
   const cases = steps.map((step, at) => ({ at, step, command: commandOf(step, "SANDBOX") }));
+  // A setting that is made only where the kernel has it is not refused where it has not.
+  const possible = cases.filter(({ command }) => usable([command]).length > 0);
 
-  test.each(cases)("$at: $command", ({ at, step }) => {
+  test.each(possible)("$at: $command", ({ at, step }) => {
     const before = [untouched(host), untouched(bystander)];
     using pod = new TestNetns("pod");
     using sides = new OpenSides(host, pod);
@@ -49,7 +53,7 @@ describe("a refused step is told with the kernel's own words, and nothing is lef
     const before = untouched(host);
     wire(host, pod, endpoint);
     expect(left(pod)).toMatchObject({ links: ["lo", "eth0"] });
-    expect(left(pod).routes.length).toBe(5);
+    expect(left(pod).routes.length).toBe(hasIpv6 ? 5 : 2);
     expect(untouched(host)).not.toEqual(before);
     host.ip("link", "delete", hostEnd);
     expect(untouched(host)).toEqual(before);
@@ -125,7 +129,8 @@ describe("what is in the way", () => {
 
 test("the bystander has been reachable all along", () => {
   expect(host.ping("10.20.1.3").received).toBe(1);
-  expect(bystander.ping("2001:db8:ffff::1").received).toBe(1);
+  for (const world of usable(["198.51.100.1", "2001:db8:ffff::1"]))
+    expect(bystander.ping(world).received).toBe(1);
 });
 
 /** A step in the place of another that the kernel refuses, and what it says. */
@@ -141,7 +146,8 @@ function refused(step: Step): { steps: Step[]; words: RegExp } {
     case "up":
       return { steps: [{ ...step, alias: "x".repeat(300) }], words: /: Attribute failed policy validation$/ };
     case "address":
-      return { steps: [step, step], words: /: (ipv4|ipv6): address already assigned$/i };
+      // 6.1 has no words for it.
+      return { steps: [step, step], words: /: (ipv[46]: address already assigned|File exists)$/i };
     case "route":
       return {
         steps: [{ ...step, via: address(step.dst.address.family === 4 ? "8.8.8.8" : "2001:db8:7::7") }],

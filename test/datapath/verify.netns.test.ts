@@ -5,10 +5,11 @@ import { setLink } from "../../src/datapath/rtnetlink/link.ts";
 import type { Step } from "../../src/datapath/step.ts";
 import { type Difference, verify } from "../../src/datapath/verify.ts";
 import { OpenSides, testEndpoint, wire } from "../helpers/endpoint.ts";
+import { usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { difference, picture, settle } from "../helpers/picture.ts";
 
-const endpoint = testEndpoint({ addresses: ["10.20.1.2", "fd00:20::2"] });
+const endpoint = testEndpoint({ addresses: usable(["10.20.1.2", "fd00:20::2"]) });
 const { hostEnd: H, sandboxMac: MAC } = endpoint;
 const ON_HOST = "on the host";
 const INSIDE = "in the sandbox";
@@ -29,8 +30,8 @@ afterEach(() => resources.dispose());
 describe("a complete wiring", () => {
   test("has no differences, before and after packets", () => {
     expect(differences()).toEqual([]);
-    for (const address of ["198.51.100.1", "2001:db8:ffff::1"]) pod.ping(address);
-    for (const address of ["10.20.1.2", "fd00:20::2"]) expect(host.ping(address).received).toBe(1);
+    for (const address of usable(["198.51.100.1", "2001:db8:ffff::1"])) pod.ping(address);
+    for (const address of usable(["10.20.1.2", "fd00:20::2"])) expect(host.ping(address).received).toBe(1);
     expect(differences()).toEqual([]);
   });
 
@@ -352,19 +353,25 @@ const BREACHES: Breach[] = [
   },
 ];
 
+/** What this kernel can break and show. */
+const POSSIBLE = BREACHES.filter(({ commands }) => usable(commands).length === commands.length);
+
 describe("a breach is seen, and only it, and the printed commands mend it", () => {
-  test.each(BREACHES)("$name", ({ commands, seen, after = { gone: [], came: [] } }) => {
+  test.each(POSSIBLE)("$name", ({ commands, seen, after = { gone: [], came: [] } }) => {
     const before = [...picture(host), ...picture(pod)];
     for (const command of commands) run(command);
     const found = differences();
-    expect(found.map(described)).toEqual(seen);
+    expect(found.map(described)).toEqual(usable(seen));
 
     for (const { restore } of found) run(restore);
     expect(differences()).toEqual([]);
-    expect(difference(before, [...picture(host), ...picture(pod)])).toEqual(after);
+    expect(difference(before, [...picture(host), ...picture(pod)])).toEqual({
+      gone: usable(after.gone),
+      came: usable(after.came),
+    });
   });
 
-  test.each(BREACHES)("$name: and so does mend()", ({ commands }) => {
+  test.each(POSSIBLE)("$name: and so does mend()", ({ commands }) => {
     const before = [...picture(host), ...picture(pod)];
     for (const command of commands) run(command);
     using sides = new OpenSides(host, pod);

@@ -2,6 +2,7 @@
 
 import { execaSync } from "execa";
 import type { CommandOutcome, TestNetns } from "./lab.ts";
+import { patient } from "./patience.ts";
 import { EXECUTABLE } from "./plugin.ts";
 
 export type PersonOptions = {
@@ -20,7 +21,7 @@ export function slash32(
     env: { PATH: process.env.PATH, ...env },
     extendEnv: false,
     input: typeof input === "string" ? input : JSON.stringify(input),
-    timeout: 30_000,
+    timeout: patient(30_000),
     reject: false,
   });
   const { stdout, stderr, exitCode = -1 } = outcome;

@@ -10,6 +10,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { threadId } from "node:worker_threads";
 import { execaSync } from "execa";
+import { hasIpv6 } from "./kernel.ts";
+import { patient } from "./patience.ts";
 
 /** What a command in a namespace left behind. `exitCode` is -1 when it was killed or could not start. */
 export type CommandOutcome = {
@@ -135,9 +137,18 @@ export function connect(a: TestNetns, b: TestNetns, { names, addresses, mtu = 15
   ] as const;
   for (const [netns, name, own] of ends) {
     // The kernel's own link-local address too: until it is usable, nothing asks for an IPv6 neighbour.
-    netns.exec("sh", "-c", `echo 0 >/proc/sys/net/ipv6/conf/${name}/accept_dad`);
+    if (hasIpv6) netns.setSysctl(`net/ipv6/conf/${name}/accept_dad`, 0);
     netns.ipBatch(...own.map((address) => addAddress(address, name)), `link set ${name} up`);
   }
+  for (const [netns, name, own] of ends)
+    if (own.some((address) => address.includes(":"))) awaitLinkLocal(netns, name);
+}
+
+/** The kernel adds it, with routes, when its work queue gets round to it: on a busy machine after the next commands. */
+function awaitLinkLocal(netns: TestNetns, name: string): void {
+  const wait = `until grep -q "^fe80.* ${name}$" /proc/net/if_inet6; do sleep 0.01; done`;
+  const { exitCode } = netns.exec("timeout", `${patient(5_000) / 1000}`, "sh", "-c", wait);
+  if (exitCode !== 0) throw new Error(`Cannot use ${name} of ${netns.name}: it has no link-local address`);
 }
 
 function addAddress(address: string, device: string): string {
@@ -147,7 +158,7 @@ function addAddress(address: string, device: string): string {
 export type TestHostOptions = {
   /** Whether the host knows a way to everywhere, which is what makes proxy ARP answer. Default true. */
   readonly defaultRoute?: boolean;
-  /** False disables IPv6 on every interface, present and to come. Default true. */
+  /** False disables IPv6 on every interface, present and to come. Default: whether the kernel has it. */
   readonly ipv6?: boolean;
   /** Of uplink0. Default 1500. */
   readonly mtu?: number;
@@ -155,7 +166,8 @@ export type TestHostOptions = {
 
 /**
  * A namespace that plays the host: `lo` up, `uplink0` with 192.0.2.1/24 and 2001:db8::1/64, default routes via
- * 192.0.2.254 and 2001:db8::fe, forwarding off, and a directory for state that goes when the host goes.
+ * 192.0.2.254 and 2001:db8::fe, forwarding off, and a directory for state that goes when the host goes. Nothing of
+ * IPv6 where the kernel has none.
  *
  * The other end of `uplink0` is in `router`, which answers for 192.0.2.254 and 2001:db8::fe and, as the rest of the
  * world, for 198.51.100.1 and 2001:db8:ffff::1. It sends everything else back to the host, so a pod can talk to it.
@@ -165,7 +177,7 @@ export class TestHost extends TestNetns {
   readonly stateDir: string;
   readonly router: TestNetns;
 
-  constructor({ defaultRoute = true, ipv6 = true, mtu = 1500 }: TestHostOptions = {}) {
+  constructor({ defaultRoute = true, ipv6 = hasIpv6, mtu = 1500 }: TestHostOptions = {}) {
     super("host");
     using undo = new DisposableStack();
     undo.defer(() => super[Symbol.dispose]());
@@ -202,7 +214,7 @@ export class TestHost extends TestNetns {
 function prepare(netns: TestNetns, ipv6: boolean): void {
   const zeroes = ["ip_forward", "conf/all/rp_filter", "conf/default/rp_filter"];
   const disabled = ["all", "default"].map((which) => `echo 1 >ipv6/conf/${which}/disable_ipv6`);
-  const writes = [...zeroes.map((key) => `echo 0 >ipv4/${key}`), ...(ipv6 ? [] : disabled)];
+  const writes = [...zeroes.map((key) => `echo 0 >ipv4/${key}`), ...(ipv6 || !hasIpv6 ? [] : disabled)];
   const { stderr, exitCode } = netns.exec(
     "sh",
     "-ec",

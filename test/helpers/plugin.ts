@@ -3,6 +3,7 @@
 import { dirname, resolve } from "node:path";
 import { execa, execaSync } from "execa";
 import type { TestHost, TestNetns } from "./lab.ts";
+import { patient } from "./patience.ts";
 
 /** The executable under test: SLASH32, or bin/slash32. */
 export const EXECUTABLE = resolve(process.env.SLASH32 ?? resolve(import.meta.dirname, "../../bin/slash32"));
@@ -68,7 +69,7 @@ export type PluginOutcome = {
 };
 
 /** No call takes seconds; one that does hangs. */
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = patient(30_000);
 
 /** The configuration most tests start from: one range of 10.20.1.0/24, state in the host's own directory. */
 export function netconf(host: TestHost, overrides: NetworkConfiguration = {}): NetworkConfiguration {

@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import { execa } from "execa";
+import { patient } from "./patience.ts";
 
 const DIRECTORY = join(import.meta.dirname, "../fixtures/programs");
 
@@ -9,7 +10,7 @@ const DIRECTORY = join(import.meta.dirname, "../fixtures/programs");
 export function start(name: string, ...args: readonly string[]) {
   return execa(process.execPath, [join(DIRECTORY, `${name}.ts`), ...args], {
     reject: false,
-    timeout: 10_000,
+    timeout: patient(10_000),
     killSignal: "SIGKILL",
   });
 }
