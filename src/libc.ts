@@ -113,6 +113,7 @@ function openLater() {
   return dlopen("libc.so.6", {
     access: { args: ["ptr", "i32"], returns: "i32" },
     statfs: { args: ["ptr", "ptr"], returns: "i32" },
+    memcmp: { args: ["ptr", "ptr", "u64"], returns: "i32" },
     rmdir: { args: ["ptr"], returns: "i32" },
     unshare: { args: ["i32"], returns: "i32" },
     bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
@@ -144,6 +145,12 @@ export function statfs(path: string): DataView {
   const bytes = new Uint8Array(256);
   checked(call, () => laterCalls().statfs(ptr(text), ptr(bytes)));
   return new DataView(bytes.buffer);
+}
+
+/** memcmp(3): whether two arrays hold the same. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false;
+  return a.byteLength === 0 || laterCalls().memcmp(ptr(a), ptr(b), a.byteLength) === 0;
 }
 
 /** rmdir(2): ENOTEMPTY for a directory that has anything in it. */

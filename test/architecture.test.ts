@@ -9,10 +9,31 @@ const SOURCE = join(import.meta.dirname, "../src");
 const FLOOR = ["address.ts", "attachment.ts", "files.ts", "trace.ts", "shell.ts"];
 const KERNEL = ["datapath", "datapath/rtnetlink", "datapath/netlink"];
 
+/** What commands for people have in common: the node as they see it, how they are called, and how they print. */
+const PEOPLE = ["cli/node", "cli/command.ts", "cli/paint.ts"];
+
 /** Each room, and each file outside of one, with all that it may import beside its own room's. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cni", "cli", "files.ts"],
-  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts", "journal.ts"],
+  cli: [
+    "install",
+    "cni",
+    "ipam",
+    ...KERNEL,
+    ...FLOOR,
+    ...PEOPLE,
+    "generated",
+    "lock.ts",
+    "libc.ts",
+    "journal.ts",
+  ],
+  install: [
+    ...["cni", "ipam", "datapath", "datapath/rtnetlink", "https", ...FLOOR, ...PEOPLE],
+    ...["generated", "lock.ts", "libc.ts", "journal.ts"],
+  ],
+  "cli/node": ["cni", "ipam", ...KERNEL, ...FLOOR, "lock.ts"],
+  "cli/command.ts": [],
+  "cli/paint.ts": [],
   cni: ["ipam", "datapath", ...FLOOR, "generated", "journal.ts"],
   ipam: [...FLOOR, "lock.ts", "pipe.ts", "libc.ts"],
   datapath: ["datapath/rtnetlink", "datapath/netlink", ...FLOOR, "libc.ts"],
