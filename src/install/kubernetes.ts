@@ -58,13 +58,16 @@ export function podCidrsInKubernetes(
 
 function serverIn(environment: Readonly<Record<string, string | undefined>>): Server {
   const host = variable(environment, "KUBERNETES_SERVICE_HOST", "the API server's address");
-  const port = Number(variable(environment, "KUBERNETES_SERVICE_PORT", "the API server's port"));
+  const portText = variable(environment, "KUBERNETES_SERVICE_PORT", "the API server's port");
+  const port = Number(portText);
   const address = parseAddress(host);
   if (address === undefined) {
     throw new Error(`Cannot use KUBERNETES_SERVICE_HOST=${JSON.stringify(host)}: expected an address`);
   }
   if (!(Number.isInteger(port) && port > 0 && port < 65_536)) {
-    throw new Error(`Cannot use KUBERNETES_SERVICE_PORT: expected a port, such as "443"`);
+    throw new Error(
+      `Cannot use KUBERNETES_SERVICE_PORT=${JSON.stringify(portText)}: expected a port, such as "443"`,
+    );
   }
   return { address, port };
 }
@@ -80,17 +83,22 @@ function variable(
 }
 
 function ask(server: Server, name: string, deadline: number): Outcome {
-  const path = `/api/v1/nodes/${encodeURIComponent(name)}`;
-  const patience = Math.min(deadline, performance.now() + LONGEST_ANSWER_MS);
   const token = readText(`${SERVICE_ACCOUNT}/token`).trim(); // anew each time: it is replaced every hour
-  const options = { path, token, caFile: `${SERVICE_ACCOUNT}/ca.crt`, name: SERVER_NAME, deadline: patience };
+  let answer: HttpAnswer;
   try {
-    return read(get(server, options), name);
+    answer = get(server, {
+      path: `/api/v1/nodes/${encodeURIComponent(name)}`,
+      token,
+      caFile: `${SERVICE_ACCOUNT}/ca.crt`,
+      name: SERVER_NAME,
+      deadline: Math.min(deadline, performance.now() + LONGEST_ANSWER_MS),
+    });
   } catch (error) {
     const reason = `Cannot ask https://${formatServer(server)}: ${(error as Error).message}`;
     if (isPassing(error)) return { pending: reason };
     throw new Error(reason, { cause: error });
   }
+  return read(answer, name);
 }
 
 /** An API server that is not reached yet may be reached in a moment; one that is not trusted will not be. */
