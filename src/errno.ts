@@ -17,6 +17,7 @@ ECANCELED ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE
 export const EINTR = 4;
 export const EINVAL = 22;
 export const ENOSPC = 28;
+export const ETIMEDOUT = 110;
 
 /** "EEXIST" for 17; "errno 200" for what no kernel says. */
 export function errnoName(errno: number): string {

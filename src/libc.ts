@@ -1,5 +1,5 @@
 // The C library: the handful of calls that neither Bun nor Node offers, and those that are at hand at once where Node's
-// own would have to be loaded first. The only import of bun:ffi.
+// own would have to be loaded first.
 import { CString, dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
 import { EINTR, EINVAL, errnoName } from "./errno.ts";
 
@@ -51,10 +51,10 @@ export function socket(family: number, type: number, protocol: number): number {
   return checked("socket", () => libc.socket(family, type, protocol));
 }
 
-/** setsockopt(2) for options that are one int. */
-export function setSocketOption(fd: number, level: number, option: number, value: number): void {
-  const int = new Int32Array([value]);
-  checked("setsockopt", () => libc.setsockopt(fd, level, option, ptr(int), int.byteLength));
+/** setsockopt(2): a number is an int, all else is given as the kernel wants it. */
+export function setSocketOption(fd: number, level: number, option: number, value: number | Uint8Array): void {
+  const bytes = typeof value === "number" ? new Int32Array([value]) : value;
+  checked("setsockopt", () => libc.setsockopt(fd, level, option, ptr(bytes), bytes.byteLength));
 }
 
 /** send(2), whole or not at all: netlink is a datagram protocol. */
@@ -113,7 +113,11 @@ function openLater() {
   return dlopen("libc.so.6", {
     access: { args: ["ptr", "i32"], returns: "i32" },
     statfs: { args: ["ptr", "ptr"], returns: "i32" },
+    memcmp: { args: ["ptr", "ptr", "u64"], returns: "i32" },
+    rmdir: { args: ["ptr"], returns: "i32" },
+    unshare: { args: ["i32"], returns: "i32" },
     bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+    connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
     recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
     poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
@@ -141,6 +145,29 @@ export function statfs(path: string): DataView {
   const bytes = new Uint8Array(256);
   checked(call, () => laterCalls().statfs(ptr(text), ptr(bytes)));
   return new DataView(bytes.buffer);
+}
+
+/** memcmp(3): whether two arrays hold the same. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false;
+  return a.byteLength === 0 || laterCalls().memcmp(ptr(a), ptr(b), a.byteLength) === 0;
+}
+
+/** rmdir(2): ENOTEMPTY for a directory that has anything in it. */
+export function removeEmptyDirectory(path: string): void {
+  const call = `rmdir ${path}`;
+  const text = cString(path, call);
+  checked(call, () => laterCalls().rmdir(ptr(text)));
+}
+
+/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. */
+export function unshare(types: number): void {
+  checked("unshare", () => laterCalls().unshare(types));
+}
+
+/** connect(2); `address` is a whole `struct sockaddr_*`. With SO_SNDTIMEO it waits no longer: EINPROGRESS. */
+export function connect(fd: number, address: Uint8Array): void {
+  checked("connect", () => laterCalls().connect(fd, ptr(address), address.byteLength));
 }
 
 /** bind(2); `address` is a whole `struct sockaddr_*`. */

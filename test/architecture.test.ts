@@ -9,15 +9,37 @@ const SOURCE = join(import.meta.dirname, "../src");
 const FLOOR = ["address.ts", "attachment.ts", "files.ts", "trace.ts", "shell.ts"];
 const KERNEL = ["datapath", "datapath/rtnetlink", "datapath/netlink"];
 
+/** What commands for people have in common: the node as they see it, how they are called, and how they print. */
+const PEOPLE = ["cli/node", "cli/command.ts", "cli/paint.ts"];
+
 /** Each room, and each file outside of one, with all that it may import beside its own room's. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cni", "cli", "files.ts"],
-  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts", "journal.ts"],
+  cli: [
+    "install",
+    "cni",
+    "ipam",
+    ...KERNEL,
+    ...FLOOR,
+    ...PEOPLE,
+    "generated",
+    "lock.ts",
+    "libc.ts",
+    "journal.ts",
+  ],
+  install: [
+    ...["cni", "ipam", "datapath", "datapath/rtnetlink", "https", ...FLOOR, ...PEOPLE],
+    ...["generated", "lock.ts", "libc.ts", "journal.ts"],
+  ],
+  "cli/node": ["cni", "ipam", ...KERNEL, ...FLOOR, "lock.ts"],
+  "cli/command.ts": [],
+  "cli/paint.ts": [],
   cni: ["ipam", "datapath", ...FLOOR, "generated", "journal.ts"],
   ipam: [...FLOOR, "lock.ts", "pipe.ts", "libc.ts"],
   datapath: ["datapath/rtnetlink", "datapath/netlink", ...FLOOR, "libc.ts"],
   "datapath/rtnetlink": ["datapath/netlink", "address.ts", "shell.ts"],
   "datapath/netlink": ["libc.ts", "errno.ts"],
+  https: ["address.ts", "libc.ts", "errno.ts"],
   generated: [],
   "journal.ts": ["files.ts", "libc.ts", "lock.ts"],
   "lock.ts": ["files.ts", "libc.ts"],
@@ -141,7 +163,7 @@ test("no file imports itself by a roundabout way", () => {
 });
 
 test.each([
-  ["bun:ffi", ["libc.ts"]],
+  ["bun:ffi", ["https/openssl.ts", "libc.ts"]],
   ["bun:sqlite", ["ipam/database.ts", "ipam/pool.ts", "ipam/store.ts"]],
 ])("%s is imported by %j alone", (module, paths) => {
   const importers = sources.filter(({ imports }) => imports.includes(module)).map((source) => source.path);

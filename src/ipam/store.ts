@@ -4,7 +4,7 @@ import type { Database, SQLQueryBindings } from "bun:sqlite";
 import { type Address, addressFromBytes } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { assertRoom, findStatus, nodeFiles } from "../files.ts";
-import { SystemError } from "../libc.ts";
+import { removeEmptyDirectory, SystemError } from "../libc.ts";
 import { LockFile } from "../lock.ts";
 import { timed } from "../trace.ts";
 import {
@@ -289,6 +289,36 @@ export class Store implements Disposable {
   get #path(): string {
     return `${this.#directory}/${DATABASE}`;
   }
+}
+
+/** What a store consists of: with its journal, and with those that were found damaged. */
+const PARTS = /^(leases\.db(\.corrupt-\w+)?(-journal)?|lock)$/;
+
+/** The networks that have something of a store below the directory, be it a whole one or what is left of one. */
+export function listStores(stateDir: string): string[] {
+  const { readdirSync } = nodeFiles();
+  if (!findStatus(stateDir)) return [];
+  return readdirSync(stateDir, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && isPlainStore(readdirSync(`${stateDir}/${entry.name}`)))
+    .map(({ name }) => name)
+    .sort();
+}
+
+/** Removes a network's store with all that it knows, when no verb is at work on it. Nothing else is removed. */
+export function removeStore(stateDir: string, network: string): void {
+  const directory = directoryOf(stateDir, network);
+  using locks = openLocks(directory);
+  using _ = locks.hold(STORE_BYTE);
+  const names = nodeFiles()
+    .readdirSync(directory)
+    .filter((name) => PARTS.test(name));
+  // The journal after its database: by itself it is of no use. The lock last: until then others wait for it.
+  for (const name of names.sort()) nodeFiles().rmSync(`${directory}/${name}`);
+  removeEmptyDirectory(directory);
+}
+
+function isPlainStore(names: readonly string[]): boolean {
+  return names.every((name) => PARTS.test(name));
 }
 
 /** For a copy, which is nobody else's. */
