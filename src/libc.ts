@@ -116,6 +116,7 @@ function openLater() {
     memcmp: { args: ["ptr", "ptr", "u64"], returns: "i32" },
     rmdir: { args: ["ptr"], returns: "i32" },
     unshare: { args: ["i32"], returns: "i32" },
+    mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
     bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
     connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
     sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
@@ -163,6 +164,13 @@ export function removeEmptyDirectory(path: string): void {
 /** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. */
 export function unshare(types: number): void {
   checked("unshare", () => laterCalls().unshare(types));
+}
+
+/** mount(2) of what is mounted there already, with other MS_* flags. */
+export function remount(path: string, flags: number): void {
+  const call = `remount ${path}`;
+  const text = cString(path, call);
+  checked(call, () => laterCalls().mount(null, ptr(text), null, flags, null));
 }
 
 /** connect(2); `address` is a whole `struct sockaddr_*`. With SO_SNDTIMEO it waits no longer: EINPROGRESS. */

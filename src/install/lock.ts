@@ -45,7 +45,7 @@ export function removeIfEmpty(directory: string): void {
     removeEmptyDirectory(directory);
   } catch (error) {
     const code = error instanceof SystemError ? error.code : undefined;
-    // EBUSY: something is mounted there, as in a container.
-    if (!["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY"].includes(code ?? "")) throw error;
+    // EBUSY, EROFS: something is mounted there, as in a container.
+    if (!["ENOTEMPTY", "EEXIST", "ENOENT", "EBUSY", "EROFS"].includes(code ?? "")) throw error;
   }
 }

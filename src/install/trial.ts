@@ -5,6 +5,7 @@ import type { NetconfDocument } from "../cni/netconf.ts";
 import { atLeast, type CniVersion } from "../cni/version.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { DelegateError, runDelegate } from "../ipam/delegate.ts";
+import { makeSettingsWritable } from "./settings.ts";
 
 /** Of a network of its own: no lease of a real one is touched, and none is taken where a node is full. */
 const NETWORK = "slash32-trial";
@@ -27,6 +28,7 @@ export interface TrialOptions {
 /** ADD, CHECK and DEL, as the list has it but for the addresses. Throws what the first of them says that fails. */
 export function tryOut(options: TrialOptions): void {
   const { document, families, mtu, stateDir, directory, name } = options;
+  makeSettingsWritable();
   using cleanup = new DisposableStack();
   cleanup.defer(() => rmSync(stateDir, { recursive: true, force: true }));
   // With it, however we end, the kernel drops both ends of the cable and the host's routes.
