@@ -1,5 +1,5 @@
 // The README is a promise: its commands run, what it shows was printed, and its tables leave nothing out.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -102,6 +102,15 @@ for name in web-0 web-1; do
       CNI_ARGS="K8S_POD_NAMESPACE=default;K8S_POD_NAME=$name" slash32 >/run/result
 done
 `;
+
+test("the image is made where it says", () => {
+  const [command = "", ...more] = blocks("sh image");
+  const [, path = ""] = /`(dist\/[\w.-]+\.tar)`/.exec(README) ?? [];
+  rmSync(join(ROOT, path), { force: true });
+  execaSync("bash", ["-euc", command], { cwd: ROOT });
+  expect(existsSync(join(ROOT, path))).toBe(true);
+  expect(more).toEqual([]);
+});
 
 describe("with a runtime", () => {
   test("its commands run: a list that can be used, and a log of what was done with it", () => {
