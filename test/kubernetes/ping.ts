@@ -4,21 +4,27 @@ import type { Pod } from "./pods.ts";
 
 export interface Count {
   readonly sent: number;
-  readonly received: number;
+  readonly lost: number;
 }
 
-/** Ten echo requests a second until `end` is called; what was sent and what came back until then. */
+/** Ten echo requests a second until `end` is called; how many were sent and how many of them lost until then. */
 export function startPing(kubectl: Kubectl, from: Pod, to: Pod): { end(): Promise<Count> } {
-  // Its answers are counted even if the last one is still on its way when it ends: that one has to be waited for.
   const script = `/busybox ping -i 0.1 ${to.address} & ping=$!; read end; kill -INT $ping; wait $ping`;
   const running = kubectl.start("exec", "--stdin", from.name, "--", "/busybox", "sh", "-c", script);
   return {
     async end() {
       running.stdin.end("\n");
       const { stdout, stderr } = await running;
-      const [, sent, received] = /(\d+) packets transmitted, (\d+) packets received/.exec(stdout) ?? [];
+      const [, sent] = /(\d+) packets transmitted/.exec(stdout) ?? [];
       if (sent === undefined) throw new Error(`Cannot ping from ${from.name}: ${stderr}`);
-      return { sent: Number(sent), received: Number(received) };
+      return { sent: Number(sent), lost: lost(Number(sent), stdout) };
     },
   };
+}
+
+/** Those that nothing came back for, but for the last one: that may still have been on its way. */
+function lost(sent: number, printed: string): number {
+  const sequences = Array.from(printed.matchAll(/ seq=(\d+) /g), ([, sequence]) => Number(sequence));
+  const answered = new Set(sequences.filter((sequence) => sequence < sent - 1));
+  return sent - 1 - answered.size;
 }
