@@ -6,11 +6,14 @@ import type { PluginEntry } from "../cli/node/configuration.ts";
 import { CniError } from "../cni/error.ts";
 import { DEFAULT_STATE_DIR, readNetconf, validDocument } from "../cni/netconf.ts";
 import { rangeSets } from "../cni/source.ts";
-import { isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
+import { atLeast, isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
 import { runDelegate } from "../ipam/delegate.ts";
 
 /** No plugin takes as long to tell what it speaks. */
 const PATIENCE_MS = 5000;
+
+/** What every plugin speaks that is still in use. */
+const OLD_VERSIONS = SUPPORTED_VERSIONS.filter((version) => !atLeast(version, "1.0.0"));
 
 /** What usually follows an interface plugin, each with the capability it is for. */
 const FOLLOWERS = [
@@ -39,7 +42,8 @@ export interface ListWishes {
 /** Followers are those that `binDir` has. Throws a UsageError for a version that one of them does not speak. */
 export function composeList({ name, binDir, cniVersion, ...own }: ListWishes): List {
   const followers = FOLLOWERS.filter(({ type }) => isExecutable(join(binDir, type)));
-  const versions = new Map(followers.map(({ type }) => [type, versionsOf(type, binDir)]));
+  const unknown = cniVersion === undefined ? OLD_VERSIONS : SUPPORTED_VERSIONS;
+  const versions = new Map(followers.map(({ type }) => [type, versionsOf(type, binDir) ?? unknown]));
   return {
     cniVersion: commonVersion(versions, cniVersion),
     name,
@@ -89,16 +93,18 @@ export function isExecutable(path: string): boolean {
   }
 }
 
-/** By VERSION, as runtimes ask. Throws when there is no answer. */
-function versionsOf(type: string, binDir: string): readonly string[] {
+/** By VERSION, as runtimes ask; undefined where it cannot be started from here. Throws when there is no answer. */
+function versionsOf(type: string, binDir: string): readonly string[] | undefined {
   const environment = { CNI_PATH: "dummy", CNI_NETNS: "dummy", CNI_IFNAME: "dummy" };
   const netconf = '{"cniVersion":"1.0.0"}';
   try {
     const plugin = { type, kind: "plugin", path: [binDir], environment, netconf, timeoutMs: PATIENCE_MS };
     const { supportedVersions } = (runDelegate(plugin, "VERSION") ?? {}) as { supportedVersions?: unknown };
     if (Array.isArray(supportedVersions)) return supportedVersions.map(String);
-  } catch {
-    // It printed anything but JSON.
+  } catch (error) {
+    // In a container without the node's libraries.
+    if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT") return undefined;
+    // Else it printed anything but JSON.
   }
   throw new Error(`Cannot tell what ${join(binDir, type)} speaks: it did not answer VERSION`);
 }
