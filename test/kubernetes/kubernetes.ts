@@ -43,9 +43,9 @@ async function run(): Promise<boolean> {
   }
 }
 
-/** A step that failed has said why: this is for whoever wonders further. */
+/** A step that failed has said why, in a line: this is for whoever wonders further. */
 async function explain(error: unknown, { kubectl }: Cluster, { logs }: Place): Promise<void> {
+  console.log(`\n${error instanceof Error ? error.stack : error}`);
   const lines = [...(await statements(kubectl)), ...complaints(logs)];
   console.log(`\n${lines.join("\n")}\n\nAll logs are in ${logs}`);
-  if (error instanceof TypeError || error instanceof ReferenceError) console.error(error);
 }

@@ -1,7 +1,7 @@
 // A machine with containerd, kubelet and kube-proxy. What is on its disk stays when it is rebooted, all else is gone.
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { execaSync } from "execa";
+import { type ExecaError, execaSync } from "execa";
 import { Enclosure } from "../helpers/enclosure.ts";
 import type { CommandOutcome, TestNetns } from "../helpers/lab.ts";
 import type { ControlPlane } from "./control-plane.ts";
@@ -17,6 +17,12 @@ import type { Place } from "./place.ts";
 /** Of the reference plugins, those that every node has; containerd 1.6 calls `loopback` for every pod. */
 const PLUGINS = ["loopback", "portmap"];
 const REFERENCE = "/usr/lib/cni";
+/** The kubelet insists on its own values of these, and the kernel has one of each for the whole machine. */
+const MACHINE_SETTINGS = [
+  ...["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"],
+  ...["kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"],
+];
+
 /** Where a node sees what the place shares. */
 const SHARED = "/mnt";
 
@@ -98,7 +104,11 @@ export class Node implements AsyncDisposable {
       `mount --bind ${this.#logs} /var/log`,
       `mount --bind ${this.#place.shared} ${SHARED}`,
       "mount -t tmpfs -o mode=0755 tmpfs /run",
-      "mkdir /run/lock",
+      "mkdir /run/lock /run/settings",
+      ...MACHINE_SETTINGS.map((key) => {
+        const standIn = `/run/settings/${key.replaceAll("/", ".")}`;
+        return `cp /proc/sys/${key} ${standIn} && mount --bind ${standIn} /proc/sys/${key}`;
+      }),
       `echo ${this.name} >/proc/sys/kernel/hostname`,
     ].join("\n");
   }
@@ -133,9 +143,16 @@ export class Node implements AsyncDisposable {
     return this.#on.enclosure.exec(...command);
   }
 
-  /** Runs a command on it; what it printed. Rejects when it fails. */
+  /** Runs a command on it; what it printed. Throws when it fails, with what it said. */
   async run(...command: readonly string[]): Promise<string> {
-    return await this.#on.enclosure.run(...command);
+    try {
+      return await this.#on.enclosure.run(...command);
+    } catch (error) {
+      const { stderr, message } = error as ExecaError<{ readonly encoding: "utf8" }>;
+      throw new Error(`Cannot run ${command.join(" ")} on ${this.name}: ${stderr || message}`, {
+        cause: error,
+      });
+    }
   }
 
   /** `ip -json <args>` on it. */

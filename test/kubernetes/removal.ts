@@ -8,7 +8,7 @@ import type { Missing, Timeline } from "./timeline.ts";
 /** What is on a node: links, routes, and files where slash32 has some. */
 export type Inventory = readonly string[];
 
-const FILES = ["/opt/cni", "/etc/cni", "/run/slash32", "/var/log/slash32*", "/run/netns"];
+const FILES = ["/opt/cni", "/etc/cni", "/run/slash32", "/var/log/slash32*", "/run/netns/*"];
 
 export async function takeInventory(node: Node): Promise<Inventory> {
   const links = node.ip("link") as { readonly ifname: string }[];

@@ -37,7 +37,8 @@ export class Timeline {
       const remark = await bounded(work, limitS, this.#interruption);
       show(remark ? `ok  ${remark}` : "ok");
     } catch (error) {
-      show(`FAILED  ${error instanceof Error ? error.message : error}`);
+      const [reason] = String(error instanceof Error ? error.message : error).split("\n");
+      show(`FAILED  ${reason}`);
       throw error;
     }
   }
