@@ -61,11 +61,13 @@ export class InstallNode implements Disposable {
     for (const name of names) copyFileSync(join("/usr/lib/cni", name), this.at(`opt/cni/bin/${name}`));
   }
 
-  /** The list that a runtime would use, with the state directory as it is seen from here. */
+  /** The list that a runtime would use, its paths as they are seen from here. */
   list(path = CONFLIST) {
     const list = JSON.parse(this.read(path));
     const [own, ...others] = list.plugins;
-    return { ...list, plugins: [{ ...own, stateDir: this.at(own.stateDir ?? "/run/slash32") }, ...others] };
+    const stateDir = this.at(own.stateDir ?? "/run/slash32");
+    const logFile = own.logFile && this.at(own.logFile);
+    return { ...list, plugins: [{ ...own, stateDir, logFile }, ...others] };
   }
 
   /** A runtime that reads the list now, and starts what is installed. */
