@@ -134,6 +134,46 @@ describe("with a runtime", () => {
   });
 });
 
+describe("upgrade, downgrade, uninstall", () => {
+  test("its commands run: what would be done is done, and what was done is undone", () => {
+    const [lifecycle = "", ...more] = blocks("sh lifecycle");
+    const left = "find /opt /run/slash32 -type f 2>&- || true; ls /etc/cni/net.d | grep slash32 || true; echo end";
+    const [plan, install, survey, uninstall, files] = inLab(
+      [MACHINE, lifecycle.replaceAll(/(?<=\n)(?=\S)/g, 'echo "@@"\n'), `echo "@@"\n${left}`].join("\n"),
+    ).split("@@\n");
+    expect(plan).toMatch(/^\+ executable .*\n\+ node file .*\n\+ list .*$/m);
+    expect(install).toMatch(/^✓ trial .*\n✓ executable .*\n✓ node file .*\n✓ list .*$/m);
+    expect(survey).toMatch(/^\+ node file .*\n\+ list .*\n\+ executable .*$/m);
+    expect(uninstall).toMatch(/^✓ list .*\n[\s\S]*There is nothing else of slash32 on this node\.$/m);
+    expect({ files, more }).toEqual({ files: "end", more: [] });
+  });
+
+  test("every file that is told of is one that the source knows", () => {
+    const names = [
+      "install.lock",
+      ".trial",
+      ".slash32-new",
+      ".slash32-old",
+      "leases.db",
+      "node.json",
+      "writtenBy",
+    ];
+    const source = [
+      "install/places.ts",
+      "install/aside.ts",
+      "install/mark.ts",
+      "ipam/store.ts",
+      "cni/node.ts",
+    ]
+      .map((file) => readFileSync(join(ROOT, "src", file), "utf8"))
+      .join("");
+    for (const name of names) {
+      expect(README).toContain(name);
+      expect(source).toContain(name);
+    }
+  });
+});
+
 describe("explanations", () => {
   const [install = ""] = blocks("sh");
   const explain = blocks("sh explain").join("");

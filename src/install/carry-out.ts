@@ -10,13 +10,15 @@ import type { Places } from "./places.ts";
 export type Trial = (executable: { readonly directory: string; readonly name: string }) => void;
 
 /**
- * Where anything fails, the trial above all, the node is as before, and what failed is thrown. Killed at any instant, it
- * leaves a node whose runtime finds what it found before or all that is new; what else is left the next run removes.
+ * Does what `look` finds to be done, when nobody else is at work, and returns it. Where anything fails, the trial above
+ * all, the node is as before, and what failed is thrown. Killed at any instant, it leaves a node whose runtime finds what
+ * it found before, or all that is new; what else is left the next run removes.
  */
-export function carryOut(changes: readonly Change[], places: Places, trial: Trial): void {
+export function carryOut(look: () => readonly Change[], places: Places, trial: Trial): readonly Change[] {
   using cleanup = new DisposableStack();
   cleanup.use(lockNode(places.seen(places.lock)));
   removeUnfinished(places);
+  const changes = look();
   const prepared = changes.flatMap((change): Aside[] => {
     if (change.kind !== "write" || change.isDone) return [];
     ensureDirectory(dirname(change.seen), change.what === "node file" ? 0o700 : 0o755, cleanup);
@@ -27,6 +29,7 @@ export function carryOut(changes: readonly Change[], places: Places, trial: Tria
   trial({ directory: dirname(aside), name: basename(aside) });
   for (const file of prepared) file.commit();
   for (const change of changes) if (change.kind === "remove") remove(change.seen);
+  return changes;
 }
 
 /** What earlier runs left that were killed: of an installation, and of its removal. */

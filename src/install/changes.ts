@@ -2,9 +2,9 @@
 import { basename, join } from "node:path";
 import { type ConfFile, isOurs, readConfDir } from "../cli/node/configuration.ts";
 import { Files } from "../cli/node/files.ts";
+import type { Node } from "../cni/node.ts";
 import { VERSION } from "../generated/version.ts";
 import { type Content, holds } from "./aside.ts";
-import type { Facts } from "./facts.ts";
 import type { List } from "./list.ts";
 import { isMarked, marked } from "./mark.ts";
 import type { Places } from "./places.ts";
@@ -32,7 +32,7 @@ export interface Installation {
   readonly places: Places;
   readonly confName: string;
   readonly list: List;
-  readonly facts: Facts;
+  readonly facts: Node;
   readonly mtu: number | undefined;
 }
 

@@ -16,24 +16,19 @@ export interface FactSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-export interface Facts extends Node {
-  /** Who told the pod CIDRs. */
-  readonly source: string;
-}
-
-/** Throws a UsageError for what is no CIDR, and where nobody tells any; waits for Kubernetes. */
-export function learnFacts({ podCidrs, nodeFile, kubernetes, environment }: FactSources): Facts {
+/** Throws a UsageError for what is no CIDR; waits for Kubernetes. Where nobody tells anything, nothing is known. */
+export function learnFacts({ podCidrs, nodeFile, kubernetes, environment }: FactSources): Node {
   if (podCidrs !== undefined) return told(podCidrs, "--pod-cidr");
   const variable = environment[POD_CIDR_VARIABLE];
   if (variable) return told(variable.split(/[\s,]+/).filter(Boolean), POD_CIDR_VARIABLE);
-  if (nodeFile !== undefined) return { ...parseNode(readText(nodeFile), nodeFile), source: nodeFile };
+  if (nodeFile !== undefined) return parseNode(readText(nodeFile), nodeFile);
   if (kubernetes !== undefined) {
     return told(podCidrsInKubernetes(kubernetes, environment), "Kubernetes");
   }
-  return { podCidrs: {}, mtu: undefined, source: "nobody" };
+  return { podCidrs: {}, mtu: undefined };
 }
 
-function told(cidrs: readonly string[], source: string): Facts {
+function told(cidrs: readonly string[], source: string): Node {
   const podCidrs: Partial<Record<Family, string>> = {};
   for (const cidr of cidrs) {
     const family = parsePrefix(cidr)?.address.family;
@@ -42,5 +37,5 @@ function told(cidrs: readonly string[], source: string): Facts {
       throw new UsageError(`${source} is ${JSON.stringify(cidr)}, expected ${expected}`);
     podCidrs[family] = cidr;
   }
-  return { podCidrs, mtu: undefined, source };
+  return { podCidrs, mtu: undefined };
 }

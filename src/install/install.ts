@@ -6,7 +6,7 @@ import type { NetconfDocument } from "../cni/netconf.ts";
 import type { CniVersion } from "../cni/version.ts";
 import { egressMtu } from "../datapath/egress.ts";
 import { Namespace } from "../datapath/netns.ts";
-import { carryOut } from "./carry-out.ts";
+import { carryOut, type Trial } from "./carry-out.ts";
 import { type Change, changes, earlierLists, type Installation } from "./changes.ts";
 import { chooseList, familiesOf, NETWORK } from "./choose-list.ts";
 import { learnFacts, POD_CIDR_VARIABLE } from "./facts.ts";
@@ -76,8 +76,7 @@ export const install: Command = {
     if (positionals.length > 0) throw new UsageError(`install takes no ${JSON.stringify(positionals[0])}`);
     using host = Namespace.current();
     const installation = prepare(values, terminal, host);
-    const all = changes(installation);
-    const lines = values.plan ? all.map(planned) : perform(all, installation);
+    const lines = values.plan ? changes(installation).map(planned) : perform(installation);
     lines.push(...earlierLists(installation));
     const { facts, mtu } = installation;
     const podCIDRs = Object.values(facts.podCidrs);
@@ -115,29 +114,32 @@ function prepare(values: Values, { environment, err }: Terminal, host: Namespace
   return { places, confName, list, facts, mtu: mtu ?? facts.mtu ?? egressMtu(host) };
 }
 
-function perform(all: readonly Change[], { places, list, facts, mtu }: Installation): Line[] {
+function perform(installation: Installation): Line[] {
+  const { places, list, facts, mtu } = installation;
   const entry = list.plugins.find(({ type }) => type === "slash32") as unknown as NetconfDocument;
   const document = { ...entry, cniVersion: list.cniVersion as CniVersion };
   const families = familiesOf(list, facts.podCidrs);
   const stateDir = places.seen(places.trialDir);
   let tookMs = 0;
-  carryOut(all, places, (executable) => {
+  const trial = (executable: Parameters<Trial>[0]) => {
     const started = performance.now();
     tryOut({ ...executable, document, families, mtu, stateDir });
     tookMs = performance.now() - started;
-  });
-  const trial: Line = {
+  };
+  const all = carryOut(() => changes(installation), places, trial);
+  const tried: Line = {
     what: "trial",
     path: "ADD, CHECK and DEL of a pod",
     kind: "done",
     words: `passed in ${tookMs.toFixed(0)} ms`,
   };
-  return [trial, ...all.map(done)];
+  return [tried, ...all.map(done)];
 }
 
 function planned(change: Change): Line {
   if (change.kind === "write" && change.isDone) return done(change);
-  return { ...change, kind: "planned", words: `would be ${verb(change)}: ${change.words}` };
+  const { what, path, words } = change;
+  return { what, path, kind: "planned", words: `would be ${verb(change)}: ${words}` };
 }
 
 function done(change: Change): Line {

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { slash32 } from "./command.ts";
+import { type PersonOptions, slash32 } from "./command.ts";
 import { type CommandOutcome, TestHost, type TestHostOptions, TestNetns } from "./lab.ts";
 import { ListRunner } from "./list.ts";
 import { EXECUTABLE } from "./plugin.ts";
@@ -29,12 +29,19 @@ export class InstallNode implements Disposable {
     this.host = this.#resources.use(new TestHost(options));
     this.root = mkdtempSync("/run/slash32-node-");
     this.#resources.defer(() => rmSync(this.root, { recursive: true, force: true }));
-    for (const made of ["opt/cni/bin", "etc/cni/net.d", "run"])
+    this.clear();
+  }
+
+  /** Empties it, but for the directories that every node has. */
+  clear(): void {
+    for (const name of readdirSync(this.root)) rmSync(join(this.root, name), { recursive: true });
+    for (const made of ["opt/cni/bin", "etc/cni/net.d", "run"]) {
       mkdirSync(join(this.root, made), { recursive: true });
+    }
   }
 
   /** As in an init container; what it printed. */
-  install(args: readonly string[] = ["--pod-cidr", POD_CIDR], options = {}): CommandOutcome {
+  install(args: readonly string[] = ["--pod-cidr", POD_CIDR], options: PersonOptions = {}): CommandOutcome {
     return slash32(this.host, ["install", "--root", this.root, ...args], options);
   }
 
@@ -61,11 +68,13 @@ export class InstallNode implements Disposable {
     for (const name of names) copyFileSync(join("/usr/lib/cni", name), this.at(`opt/cni/bin/${name}`));
   }
 
-  /** The list that a runtime would use, with the state directory as it is seen from here. */
+  /** The list that a runtime would use, its paths as they are seen from here. */
   list(path = CONFLIST) {
     const list = JSON.parse(this.read(path));
     const [own, ...others] = list.plugins;
-    return { ...list, plugins: [{ ...own, stateDir: this.at(own.stateDir ?? "/run/slash32") }, ...others] };
+    const stateDir = this.at(own.stateDir ?? "/run/slash32");
+    const logFile = own.logFile && this.at(own.logFile);
+    return { ...list, plugins: [{ ...own, stateDir, logFile }, ...others] };
   }
 
   /** A runtime that reads the list now, and starts what is installed. */

@@ -118,6 +118,14 @@ describe("a node that had nothing", () => {
     expect(installed(node, ["--pod-cidr", POD_CIDR, "--plan"])).toMatch(
       /^\+ executable .* would be written: .*\n\+ node file .* would be written: .*\n\+ list .* would be written: .*$/,
     );
+    const { lines } = JSON.parse(installed(node, ["--pod-cidr", POD_CIDR, "--plan", "--json"]));
+    const [executable] = lines;
+    expect(executable).toEqual({
+      what: "executable",
+      path: BIN,
+      kind: "planned",
+      words: expect.stringMatching(/^would be written: slash32 /),
+    });
     expect(node.files()).toEqual([]);
   });
 
