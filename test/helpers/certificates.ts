@@ -8,8 +8,10 @@ import { execaSync } from "execa";
 export type Certificate = { readonly key: string; readonly certificate: string };
 
 export type Claims = {
-  /** As openssl writes them: "IP:10.96.0.1", "DNS:kubernetes.default.svc". */
-  readonly names: readonly string[];
+  /** Of a server, as openssl writes them: "IP:10.96.0.1", "DNS:kubernetes.default.svc". */
+  readonly names?: readonly string[];
+  /** As openssl writes it; to Kubernetes O is a group and CN a user. Default "/CN=test server". */
+  readonly subject?: string;
   /** Of yesterday. */
   readonly expired?: boolean;
 };
@@ -27,16 +29,17 @@ export class TestAuthority implements Disposable {
     writeFileSync(
       join(this.directory, "ca.conf"),
       "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\n" +
-        "policy=p\nunique_subject=no\ncopy_extensions=copy\n[p]\ncommonName=supplied\n",
+        "policy=p\nunique_subject=no\ncopy_extensions=copy\n" +
+        "[p]\norganizationName=optional\ncommonName=supplied\n",
     );
   }
 
   /** Paths of a new key and its certificate. */
-  sign({ names, expired = false }: Claims): Certificate {
+  sign({ names = [], subject = "/CN=test server", expired = false }: Claims): Certificate {
     this.#count += 1;
-    const name = `server-${this.#count}`;
-    const alternatives = ["-addext", `subjectAltName=${names.join(",")}`];
-    this.#openssl("req", "-subj", "/CN=test server", ...newKey(name), ...alternatives, "-out", `${name}.csr`);
+    const name = `signed-${this.#count}`;
+    const alternatives = names.length > 0 ? ["-addext", `subjectAltName=${names.join(",")}`] : [];
+    this.#openssl("req", "-subj", subject, ...newKey(name), ...alternatives, "-out", `${name}.csr`);
     const dates = [
       "-startdate",
       "20200101000000Z",

@@ -1,8 +1,9 @@
 // The machine of the control plane: etcd, API server, controller manager and scheduler.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Certificate, TestAuthority } from "../helpers/certificates.ts";
 import { Enclosure } from "../helpers/enclosure.ts";
-import { Authority, type Certificate, type Identity, kubeconfig } from "./certificates.ts";
+import { kubeconfig } from "./kubeconfig.ts";
 import { Kubectl } from "./kubectl.ts";
 import type { Place } from "./place.ts";
 
@@ -10,12 +11,12 @@ export const POD_CIDR = "10.244.0.0/16";
 export const SERVICE_CIDR = "10.96.0.0/16";
 const ADDRESS = "172.30.0.100";
 /** Services get the first address of their range as the API server's. */
-const SERVER_NAMES = [ADDRESS, "10.96.0.1"].map((address) => `IP:${address}`);
+const SERVER_NAMES = [`IP:${ADDRESS}`, "IP:10.96.0.1", "DNS:kubernetes.default.svc"];
 const SERVER = `https://${ADDRESS}:6443`;
 
 export class ControlPlane implements AsyncDisposable {
   readonly kubectl: Kubectl;
-  readonly authority: Authority;
+  readonly authority = new TestAuthority();
   readonly #enclosure: Enclosure;
   readonly #directory: string;
   readonly #logs: string;
@@ -27,8 +28,7 @@ export class ControlPlane implements AsyncDisposable {
     this.#logs = logs;
     this.#binaries = binaries;
     mkdirSync(this.#directory);
-    this.authority = new Authority(this.#directory);
-    const admin = this.#kubeconfigFile("admin", { user: "admin", group: "system:masters" });
+    const admin = this.#kubeconfigFile("admin", "/O=system:masters/CN=admin");
     this.kubectl = new Kubectl(enclosure, join(binaries, "kubectl"), admin);
   }
 
@@ -38,15 +38,16 @@ export class ControlPlane implements AsyncDisposable {
     return new ControlPlane(enclosure, place, binaries);
   }
 
-  /** What somebody asks the API server with: the content of a file. */
-  kubeconfig(name: string, identity: Identity): string {
-    return kubeconfig(SERVER, this.authority, this.authority.issue(name, identity));
+  /** What somebody asks the API server with, known as `subject`: the content of a file. */
+  kubeconfig(subject: string): string {
+    return kubeconfig(SERVER, this.authority, this.authority.sign({ subject }));
   }
 
   /** Starts all of it; none of it is ready when this returns. */
   start(): void {
     this.#start("etcd", this.#etcd());
-    const tokens = this.#tokenKey();
+    // With it the tokens of service accounts are signed.
+    const tokens = this.authority.sign({ subject: "/CN=tokens" });
     this.#start("kube-apiserver", this.#apiserver(tokens));
     this.#start("kube-controller-manager", this.#controllerManager(tokens));
     this.#start("kube-scheduler", this.#scheduler());
@@ -68,15 +69,15 @@ export class ControlPlane implements AsyncDisposable {
 
   #apiserver(tokens: Certificate): Options {
     const { authority } = this;
-    const own = authority.issue("apiserver", { user: "kube-apiserver" }, SERVER_NAMES);
-    const client = authority.issue("kubelet-client", { user: "kubelet-client", group: "system:masters" });
+    const own = authority.sign({ subject: "/CN=kube-apiserver", names: SERVER_NAMES });
+    const client = authority.sign({ subject: "/O=system:masters/CN=kube-apiserver" });
     return {
       "etcd-servers": "http://127.0.0.1:2379",
       "advertise-address": ADDRESS,
       "insecure-port": 0,
       "tls-cert-file": own.certificate,
       "tls-private-key-file": own.key,
-      "client-ca-file": authority.certificate,
+      "client-ca-file": authority.caFile,
       "authorization-mode": "Node,RBAC",
       "enable-admission-plugins": "NodeRestriction",
       "service-account-issuer": SERVER,
@@ -92,11 +93,11 @@ export class ControlPlane implements AsyncDisposable {
 
   #controllerManager(tokens: Certificate): Options {
     return {
-      kubeconfig: this.#kubeconfigFile("controller-manager", { user: "system:kube-controller-manager" }),
+      kubeconfig: this.#kubeconfigFile("controller-manager", "/CN=system:kube-controller-manager"),
       "allocate-node-cidrs": true,
       "cluster-cidr": POD_CIDR,
       "service-account-private-key-file": tokens.key,
-      "root-ca-file": this.authority.certificate,
+      "root-ca-file": this.authority.caFile,
       "use-service-account-credentials": true,
       ...this.#alone(),
     };
@@ -104,7 +105,7 @@ export class ControlPlane implements AsyncDisposable {
 
   #scheduler(): Options {
     return {
-      kubeconfig: this.#kubeconfigFile("scheduler", { user: "system:kube-scheduler" }),
+      kubeconfig: this.#kubeconfigFile("scheduler", "/CN=system:kube-scheduler"),
       ...this.#alone(),
     };
   }
@@ -114,14 +115,9 @@ export class ControlPlane implements AsyncDisposable {
     return { "leader-elect": false, port: 0, "cert-dir": this.#directory };
   }
 
-  /** Signs the tokens of service accounts. */
-  #tokenKey(): Certificate {
-    return this.authority.issue("tokens", { user: "tokens" });
-  }
-
-  #kubeconfigFile(name: string, identity: Identity): string {
+  #kubeconfigFile(name: string, subject: string): string {
     const path = join(this.#directory, `${name}.conf`);
-    writeFileSync(path, this.kubeconfig(name, identity));
+    writeFileSync(path, this.kubeconfig(subject));
     return path;
   }
 
@@ -132,6 +128,7 @@ export class ControlPlane implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#enclosure[Symbol.asyncDispose]();
+    this.authority[Symbol.dispose]();
   }
 }
 

@@ -1,6 +1,6 @@
 // npm run test:kubernetes: a cluster of three nodes on this machine, and all that slash32 is for on it, as a timeline.
 // In scripts/lab.sh; the argument is the directory with Kubernetes' executables (scripts/build-kubernetes.sh).
-import { readFileSync, rmSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { interruptedStatus, onInterruption } from "../../scripts/demo/interruption.ts";
 import { buildPod } from "../helpers/image.ts";
@@ -35,7 +35,6 @@ async function run(): Promise<boolean> {
     console.log(
       `\nall well after ${timeline.elapsed}, with ${readFileSync(join(binaries, "version"), "utf8").trim()}`,
     );
-    rmSync(place.logs, { recursive: true });
     return true;
   } catch (error) {
     if (!interruption.aborted) await explain(error, cluster, place);
@@ -44,8 +43,9 @@ async function run(): Promise<boolean> {
 }
 
 /** A step that failed has said why, in a line: this is for whoever wonders further. */
-async function explain(error: unknown, { kubectl }: Cluster, { logs }: Place): Promise<void> {
+async function explain(error: unknown, { kubectl }: Cluster, place: Place): Promise<void> {
+  place.keepsLogs = true;
   console.log(`\n${error instanceof Error ? error.stack : error}`);
-  const lines = [...(await statements(kubectl)), ...complaints(logs)];
-  console.log(`\n${lines.join("\n")}\n\nAll logs are in ${logs}`);
+  const lines = [...(await statements(kubectl)), ...complaints(place.logs)];
+  console.log(`\n${lines.join("\n")}\n\nAll logs are in ${place.logs}`);
 }

@@ -69,11 +69,10 @@ export class Node implements AsyncDisposable {
       copyFileSync(join(REFERENCE, plugin), join(this.#disk, "opt/cni/bin", plugin));
     this.#write("/etc/containerd/config.toml", containerdConfiguration());
     this.#write(`${CONFIGURATION}/kube-proxy.json`, proxyConfiguration());
-    const proxy = controlPlane.kubeconfig(`${this.name}-proxy`, { user: "system:kube-proxy" });
-    this.#write(`${CONFIGURATION}/kube-proxy.conf`, proxy);
-    const kubelet = { user: `system:node:${this.name}`, group: "system:nodes" };
-    this.#write(`${CONFIGURATION}/kubelet.conf`, controlPlane.kubeconfig(this.name, kubelet));
-    copyFileSync(controlPlane.authority.certificate, join(this.#disk, CONFIGURATION, "authority.crt"));
+    this.#write(`${CONFIGURATION}/kube-proxy.conf`, controlPlane.kubeconfig("/CN=system:kube-proxy"));
+    const kubelet = `/O=system:nodes/CN=system:node:${this.name}`;
+    this.#write(`${CONFIGURATION}/kubelet.conf`, controlPlane.kubeconfig(kubelet));
+    copyFileSync(controlPlane.authority.caFile, join(this.#disk, CONFIGURATION, "authority.crt"));
   }
 
   #write(path: string, content: string): void {

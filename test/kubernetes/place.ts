@@ -14,8 +14,10 @@ export class Place implements Disposable {
   readonly directory = DIRECTORY;
   /** In it: what all machines may read. */
   readonly shared = join(DIRECTORY, "shared");
-  /** For what somebody may want to read when the lane has failed. */
+  /** On a disk, for whoever wants to know why the lane has failed. */
   readonly logs = mkdtempSync(join(tmpdir(), "slash32-kubernetes-"));
+  /** Set where logs are to stay. */
+  keepsLogs = false;
   readonly #fabric: TestNetns;
   #ports = 0;
 
@@ -45,9 +47,9 @@ export class Place implements Disposable {
     return machine;
   }
 
-  /** Logs stay: whoever knows that nobody wants them removes them. */
   [Symbol.dispose](): void {
     this.#fabric[Symbol.dispose]();
     rmSync(this.directory, { recursive: true, force: true });
+    if (!this.keepsLogs) rmSync(this.logs, { recursive: true, force: true });
   }
 }
