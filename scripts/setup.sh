@@ -20,6 +20,7 @@ packages='
   jq                           jq
   libc6-dev                    /usr/include/stdio.h
   nftables                     nft
+  openssl                      openssl
   podman                       podman conmon
   procps                       sysctl
   runc                         runc
