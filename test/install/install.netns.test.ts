@@ -129,6 +129,16 @@ describe("a node that had nothing", () => {
     expect(node.files()).toEqual([]);
   });
 
+  test("needs no capabilities but those of an init container: CAP_NET_ADMIN and CAP_SYS_ADMIN", () => {
+    using node = new InstallNode();
+    const capabilities = "-all,+net_admin,+sys_admin";
+    const limited = ["setpriv", "--inh-caps", capabilities, "--bounding-set", capabilities, "--no-new-privs"];
+    const command = [EXECUTABLE, "install", "--root", node.root, "--pod-cidr", POD_CIDR];
+    const [program = "", ...args] = [...limited, ...command];
+    expect(node.host.exec(program, ...args)).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(node.pod("web-0").ping("198.51.100.1").received).toBe(1);
+  });
+
   test("may keep its directories behind links, which lead to where they lead on the node", () => {
     using node = new InstallNode();
     mkdirSync(node.at("/srv/cni"), { recursive: true });
