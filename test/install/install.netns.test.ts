@@ -139,6 +139,17 @@ describe("a node that had nothing", () => {
     expect(node.pod("web-0").ping("198.51.100.1").received).toBe(1);
   });
 
+  test("may be installed by a container that sees /proc/sys read-only, which it stays for everybody else", () => {
+    using node = new InstallNode();
+    const readOnly =
+      'mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; "$@"; test ! -w $0';
+    const inContainer = ["unshare", "--mount", "sh", "-ec", readOnly, "/proc/sys/net/ipv4/ip_forward"];
+    const command = [EXECUTABLE, "install", "--root", node.root, "--pod-cidr", POD_CIDR];
+    const [program = "", ...args] = [...inContainer, ...command];
+    expect(node.host.exec(program, ...args)).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(node.pod("web-0").ping("198.51.100.1").received).toBe(1);
+  });
+
   test("may keep its directories behind links, which lead to where they lead on the node", () => {
     using node = new InstallNode();
     mkdirSync(node.at("/srv/cni"), { recursive: true });
