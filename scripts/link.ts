@@ -1,5 +1,13 @@
 // The last step of the build: modules become bytecode, which is linked with the engine to one static executable.
-import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { execa } from "execa";
 
@@ -7,6 +15,7 @@ import { execa } from "execa";
 export const LINKED = [
   { name: "QuickJS", licence: join(engine(host()), "LICENSE") },
   { name: "SQLite", licence: "/usr/share/doc/libsqlite3-0/copyright" },
+  { name: "OpenSSL", licence: "/usr/share/doc/libssl3/copyright" },
   { name: "GNU C Library", licence: "/usr/share/doc/libc6/copyright" },
 ] as const;
 
@@ -41,15 +50,29 @@ function host(): string {
 export async function link(modules: readonly Module[], target: string, triplet = host()): Promise<void> {
   for (const each of new Set([host(), triplet]))
     await execa("sh", ["scripts/build-engine.sh", each], INHERIT);
-  mkdirSync("build/link", { recursive: true });
-  const tables = "build/link/tables.c";
-  writeFileSync(tables, `${symbolTable()}\n${moduleTable(await compiled(modules))}`);
+  mkdirSync("build", { recursive: true });
+  const work = mkdtempSync("build/link-");
+  try {
+    await linkIn(work, modules, target, triplet);
+  } finally {
+    rmSync(work, { recursive: true });
+  }
+}
 
-  const aside = `build/link/${triplet}`;
+async function linkIn(
+  work: string,
+  modules: readonly Module[],
+  target: string,
+  triplet: string,
+): Promise<void> {
+  const tables = join(work, "tables.c");
+  writeFileSync(tables, `${symbolTable()}\n${moduleTable(await compiled(modules, work))}`);
+
+  const aside = join(work, "slash32");
   await execa(`${triplet}-gcc`, [
     ...["-O2", "-static", "-s", "-Wl,--gc-sections", "-o", aside],
     ...["-I", engine(triplet), "src/engine/engine.c", "src/engine/memory.c", "-fno-builtin", tables],
-    ...[`${engine(triplet)}/libquickjs.a`, "-lsqlite3", "-lm"],
+    ...[`${engine(triplet)}/libquickjs.a`, "-lsqlite3", "-lssl", "-lcrypto", "-lm"],
   ]);
   // Written aside and renamed, so that a test or a runtime that starts it never meets half an executable.
   mkdirSync(dirname(target), { recursive: true });
@@ -59,8 +82,8 @@ export async function link(modules: readonly Module[], target: string, triplet =
 const INHERIT = { stderr: "inherit" } as const;
 
 /** Bytecode is alike on all machines with 64 bits whose least significant byte comes first. */
-async function compiled(modules: readonly Module[]): Promise<{ name: string; path: string }[]> {
-  const compiler = "build/link/compile";
+async function compiled(modules: readonly Module[], work: string): Promise<{ name: string; path: string }[]> {
+  const compiler = join(work, "compile");
   const quickjs = engine(host());
   await execa("gcc", [
     "-O2",
@@ -74,7 +97,7 @@ async function compiled(modules: readonly Module[]): Promise<{ name: string; pat
   ]);
   return Promise.all(
     modules.map(async ({ name, bundle }, at) => {
-      const path = `build/link/${at}.bytecode`;
+      const path = join(work, `${at}.bytecode`);
       await execa(compiler, [name, bundle, path]);
       return { name, path };
     }),

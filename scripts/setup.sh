@@ -21,7 +21,9 @@ packages='
   jq                           jq
   libc6-dev                    /usr/include/stdio.h
   libsqlite3-dev               /usr/include/sqlite3.h
+  libssl-dev                   /usr/include/openssl/ssl.h
   nftables                     nft
+  openssl                      openssl
   podman                       podman conmon
   procps                       sysctl
   runc                         runc

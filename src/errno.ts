@@ -17,6 +17,7 @@ ECANCELED ENOKEY EKEYEXPIRED EKEYREVOKED EKEYREJECTED EOWNERDEAD ENOTRECOVERABLE
 export const EINTR = 4;
 export const EINVAL = 22;
 export const ENOSPC = 28;
+export const ETIMEDOUT = 110;
 
 let names: readonly string[] | undefined;
 

@@ -1,30 +1,18 @@
 // Files and directories, as far as this program needs them.
 import { ENOSPC } from "./errno.ts";
-import {
-  access,
-  close,
-  mkdir,
-  open,
-  readBytes,
-  readEntries,
-  readLinkBytes,
-  rename,
-  SystemError,
-  statfs,
-  statx,
-  writeBytes,
-} from "./libc.ts";
-import { dirname, join } from "./paths.ts";
+import { access, close, open, readBytes, SystemError, statfs, statx, writeBytes } from "./libc.ts";
 
 // include/uapi/asm-generic/fcntl.h
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_CREAT = 0o100;
+export const O_EXCL = 0o200;
 export const O_TRUNC = 0o1000;
 export const O_APPEND = 0o2000;
 export const O_NONBLOCK = 0o4000;
 // include/uapi/linux/fcntl.h, stat.h
 const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_EMPTY_PATH = 0x1000;
 // include/linux/fs.h, unistd.h
 const W_OK = 2;
@@ -33,17 +21,16 @@ const STATX_BASIC_STATS = 0x7ff;
 const S_IFMT = 0o170000;
 const S_IFREG = 0o100000;
 const S_IFDIR = 0o040000;
+const S_IFLNK = 0o120000;
 
 const CHUNK_BYTES = 16 * 1024;
-// PATH_MAX (include/uapi/linux/limits.h)
-const LONGEST_PATH_BYTES = 4096;
 const encoder = new TextEncoder();
 
 export interface FileStatus {
   /** Of device and inode: nobody else's as long as it exists. */
   readonly identity: string;
   readonly bytes: number;
-  readonly kind: "file" | "directory" | "other";
+  readonly kind: "file" | "directory" | "link" | "other";
   /** Permissions: 0o755. */
   readonly mode: number;
   /** The owner's. */
@@ -113,10 +100,12 @@ export function withFile<T>(path: string, flags: number, work: (fd: number) => T
   }
 }
 
-/** Of an open file, or of what is at a path. Throws a SystemError. */
+/** Of an open file, or of what a path leads to. Throws a SystemError. */
 export function statusOf(file: number | string): FileStatus {
-  const [fd, path, flags] =
-    typeof file === "number" ? ([file, "", AT_EMPTY_PATH] as const) : ([AT_FDCWD, file, 0] as const);
+  return typeof file === "number" ? status(file, "", AT_EMPTY_PATH) : status(AT_FDCWD, file, 0);
+}
+
+function status(fd: number, path: string, flags: number): FileStatus {
   const view = statx(fd, path, flags, STATX_BASIC_STATS);
   // `struct statx` (include/uapi/linux/stat.h): stx_dev_major, stx_dev_minor; stx_ino, stx_size, stx_mode, stx_uid.
   const device = `${view.getUint32(136, true)}:${view.getUint32(140, true)}`;
@@ -132,12 +121,18 @@ export function statusOf(file: number | string): FileStatus {
 
 function kindOf(type: number): FileStatus["kind"] {
   if (type === S_IFREG) return "file";
-  return type === S_IFDIR ? "directory" : "other";
+  if (type === S_IFDIR) return "directory";
+  return type === S_IFLNK ? "link" : "other";
 }
 
 /** Like `statusOf`; `undefined` where there is nothing. */
 export function findStatus(path: string): FileStatus | undefined {
   return ifThere(() => statusOf(path));
+}
+
+/** Like `findStatus`, of a symbolic link itself. */
+export function findEntry(path: string): FileStatus | undefined {
+  return ifThere(() => status(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW));
 }
 
 /** Like `readText`; `undefined` where there is nothing. */
@@ -190,66 +185,6 @@ export function isExecutable(path: string): boolean {
   } catch {
     return false; // what cannot be looked at is passed over, as a shell does with its PATH
   }
-}
-
-/** Names in a directory, in no order. Throws a SystemError. */
-export function listDirectory(path: string): string[] {
-  return withFile(path, O_RDONLY | O_NONBLOCK, (fd) => {
-    const buffer = new Uint8Array(CHUNK_BYTES);
-    const names: string[] = [];
-    for (let bytes = readEntries(fd, buffer); bytes > 0; bytes = readEntries(fd, buffer)) {
-      names.push(...entryNames(buffer.subarray(0, bytes)));
-    }
-    return names.filter((name) => name !== "." && name !== "..");
-  });
-}
-
-/** `struct linux_dirent64` (include/linux/dirent.h): d_reclen at 16, d_name at 19. */
-function entryNames(entries: Uint8Array): string[] {
-  const view = new DataView(entries.buffer, entries.byteOffset, entries.byteLength);
-  const names: string[] = [];
-  for (let at = 0; at < entries.length; at += view.getUint16(at + 16, true)) {
-    const end = entries.indexOf(0, at + 19);
-    names.push(new TextDecoder().decode(entries.subarray(at + 19, end)));
-  }
-  return names;
-}
-
-/** As one would say it from the root. */
-export function absolutePath(path: string): string {
-  return path.startsWith("/") ? join(path) : join(readLink("/proc/self/cwd"), path);
-}
-
-/** Where a symbolic link leads. Throws a SystemError. */
-export function readLink(path: string): string {
-  const buffer = new Uint8Array(LONGEST_PATH_BYTES);
-  return new TextDecoder().decode(buffer.subarray(0, readLinkBytes(path, buffer)));
-}
-
-/** Makes the directory, and those it lies in; that it is there is no error. Throws a SystemError. */
-export function makeDirectories(path: string, mode: number): void {
-  try {
-    makeDirectory(path, mode);
-  } catch (error) {
-    const isParentMissing = error instanceof SystemError && error.code === "ENOENT" && dirname(path) !== path;
-    if (!isParentMissing) throw error;
-    makeDirectories(dirname(path), mode);
-    makeDirectory(path, mode);
-  }
-}
-
-function makeDirectory(path: string, mode: number): void {
-  try {
-    mkdir(path, mode);
-  } catch (error) {
-    const isThere = error instanceof SystemError && error.code === "EEXIST";
-    if (!isThere || findStatus(path)?.kind !== "directory") throw error;
-  }
-}
-
-/** The file at `from` takes the place of what is at `to`, in one instant. Throws a SystemError. */
-export function renameFile(from: string, to: string): void {
-  rename(from, to);
 }
 
 /** Writes a file anew, for who has no reader meanwhile. Throws a SystemError. */

@@ -1,14 +1,6 @@
 // A file of lines that many processes append to, and that does not grow without bounds.
-import {
-  findStatus,
-  O_APPEND,
-  O_CREAT,
-  O_NONBLOCK,
-  O_WRONLY,
-  renameFile,
-  statusOf,
-  withFile,
-} from "./files.ts";
+import { renameFile } from "./directories.ts";
+import { findStatus, O_APPEND, O_CREAT, O_NONBLOCK, O_WRONLY, statusOf, withFile } from "./files.ts";
 import { writeBytes } from "./libc.ts";
 import { LockFile } from "./lock.ts";
 

@@ -13,6 +13,7 @@ const { symbols: libc } = dlopen("libc.so.6", {
   send: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   recv: { args: ["i32", "ptr", "u64", "i32"], returns: FFIType.i64_fast },
   bind: { args: ["i32", "ptr", "u32"], returns: "i32" },
+  connect: { args: ["i32", "ptr", "u32"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "u64", "i32", "ptr", "u32"], returns: FFIType.i64_fast },
   recvfrom: { args: ["i32", "ptr", "u64", "i32", "ptr", "ptr"], returns: FFIType.i64_fast },
   poll: { args: ["ptr", "u64", "i32"], returns: "i32" },
@@ -30,6 +31,13 @@ const { symbols: libc } = dlopen("libc.so.6", {
   getdents64: { args: ["i32", "ptr", "u64"], returns: FFIType.i64_fast },
   readlink: { args: ["ptr", "ptr", "u64"], returns: FFIType.i64_fast },
   mkdir: { args: ["ptr", "u32"], returns: "i32" },
+  rmdir: { args: ["ptr"], returns: "i32" },
+  unlink: { args: ["ptr"], returns: "i32" },
+  fchmod: { args: ["i32", "u32"], returns: "i32" },
+  fsync: { args: ["i32"], returns: "i32" },
+  memcmp: { args: ["ptr", "ptr", "u64"], returns: "i32" },
+  unshare: { args: ["i32"], returns: "i32" },
+  mount: { args: ["ptr", "ptr", "ptr", "u64", "ptr"], returns: "i32" },
   rename: { args: ["ptr", "ptr"], returns: "i32" },
   isatty: { args: ["i32"], returns: "i32" },
   getrandom: { args: ["ptr", "u64", "u32"], returns: FFIType.i64_fast },
@@ -64,10 +72,10 @@ export function socket(family: number, type: number, protocol: number): number {
   return checked("socket", () => libc.socket(family, type, protocol));
 }
 
-/** setsockopt(2) for options that are one int. */
-export function setSocketOption(fd: number, level: number, option: number, value: number): void {
-  const int = new Int32Array([value]);
-  checked("setsockopt", () => libc.setsockopt(fd, level, option, ptr(int), int.byteLength));
+/** setsockopt(2): a number is an int, all else is given as the kernel wants it. */
+export function setSocketOption(fd: number, level: number, option: number, value: number | Uint8Array): void {
+  const bytes = typeof value === "number" ? new Int32Array([value]) : value;
+  checked("setsockopt", () => libc.setsockopt(fd, level, option, ptr(bytes), bytes.byteLength));
 }
 
 /** send(2), whole or not at all: netlink is a datagram protocol. */
@@ -83,6 +91,11 @@ export function receive(fd: number, buffer: Uint8Array, flags: number): number {
 /** bind(2); `address` is a whole `struct sockaddr_*`. */
 export function bind(fd: number, address: Uint8Array): void {
   checked("bind", () => libc.bind(fd, ptr(address), address.byteLength));
+}
+
+/** connect(2); `address` is a whole `struct sockaddr_*`. With SO_SNDTIMEO it waits no longer: EINPROGRESS. */
+export function connect(fd: number, address: Uint8Array): void {
+  checked("connect", () => libc.connect(fd, ptr(address), address.byteLength));
 }
 
 /** sendto(2); `address` is a whole `struct sockaddr_*`. */
@@ -109,6 +122,16 @@ export function pollReadable(fds: readonly number[], timeoutMs: number): number[
 /** setns(2): moves the calling thread, and it alone, into the namespace behind `fd`. `what` for the error's words. */
 export function setns(fd: number, type: number, what = "setns"): void {
   checked(what, () => libc.setns(fd, type));
+}
+
+/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. */
+export function unshare(types: number): void {
+  checked("unshare", () => libc.unshare(types));
+}
+
+/** mount(2) of what is mounted there already, with other MS_* flags. */
+export function remount(path: string, flags: number): void {
+  onPath("remount", path, (text) => libc.mount(null, text, null, flags, null));
 }
 
 /** fcntl(2) with a `struct flock`; waits where the command waits. */
@@ -173,6 +196,32 @@ export function readLinkBytes(path: string, buffer: Uint8Array): number {
 /** mkdir(2). */
 export function mkdir(path: string, mode: number): void {
   onPath("mkdir", path, (text) => libc.mkdir(text, mode));
+}
+
+/** rmdir(2): ENOTEMPTY for a directory that has anything in it. */
+export function removeEmptyDirectory(path: string): void {
+  onPath("rmdir", path, (text) => libc.rmdir(text));
+}
+
+/** unlink(2). */
+export function unlink(path: string): void {
+  onPath("unlink", path, (text) => libc.unlink(text));
+}
+
+/** fchmod(2). */
+export function setMode(fd: number, mode: number): void {
+  checked("fchmod", () => libc.fchmod(fd, mode));
+}
+
+/** fsync(2), of a file or a directory. */
+export function sync(fd: number): void {
+  checked("fsync", () => libc.fsync(fd));
+}
+
+/** memcmp(3): whether two arrays hold the same. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.byteLength !== b.byteLength) return false;
+  return a.byteLength === 0 || libc.memcmp(ptr(a), ptr(b), a.byteLength) === 0;
 }
 
 /** rename(2). */

@@ -6,27 +6,50 @@ import { expect, test } from "vitest";
 const SOURCE = join(import.meta.dirname, "../src");
 
 /** What everybody may stand on. */
-const FLOOR = ["address.ts", "attachment.ts", "files.ts", "paths.ts", "trace.ts", "shell.ts"];
+const FLOOR = [
+  "address.ts",
+  "attachment.ts",
+  "files.ts",
+  "paths.ts",
+  "directories.ts",
+  "trace.ts",
+  "shell.ts",
+];
 const KERNEL = ["datapath", "datapath/rtnetlink", "datapath/netlink"];
+
+/** What commands for people have in common: the node as they see it, how they are called, and how they print. */
+const PEOPLE = ["cli/node", "cli/command.ts", "cli/paint.ts"];
 
 /** Each room, and each file outside of one, with all that it may import beside its own room's. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   "main.ts": ["cni", "files.ts"],
-  cli: ["cni", "ipam", ...KERNEL, ...FLOOR, "generated", "lock.ts", "libc.ts", "journal.ts", "spawn.ts"],
+  cli: [
+    ...["install", "cni", "ipam", ...KERNEL, ...FLOOR, ...PEOPLE],
+    ...["generated", "lock.ts", "libc.ts", "journal.ts", "spawn.ts"],
+  ],
+  install: [
+    ...["cni", "ipam", "datapath", "datapath/rtnetlink", "https", ...FLOOR, ...PEOPLE],
+    ...["generated", "lock.ts", "libc.ts", "journal.ts"],
+  ],
+  "cli/node": ["cni", "ipam", ...KERNEL, ...FLOOR, "lock.ts", "libc.ts"],
+  "cli/command.ts": [],
+  "cli/paint.ts": [],
   cni: ["ipam", "datapath", ...FLOOR, "generated", "journal.ts"],
   ipam: [...FLOOR, "lock.ts", "libc.ts", "spawn.ts", "sqlite.ts"],
   datapath: ["datapath/rtnetlink", "datapath/netlink", ...FLOOR, "libc.ts", "sha1.ts"],
   "datapath/rtnetlink": ["datapath/netlink", "address.ts", "shell.ts"],
   "datapath/netlink": ["libc.ts", "errno.ts"],
+  https: ["address.ts", "libc.ts", "errno.ts"],
   generated: [],
   engine: [],
-  "journal.ts": ["files.ts", "libc.ts", "lock.ts"],
+  "journal.ts": ["files.ts", "directories.ts", "libc.ts", "lock.ts"],
   "lock.ts": ["files.ts", "libc.ts"],
   "spawn.ts": ["libc.ts"],
   "sqlite.ts": ["libc.ts"],
-  "files.ts": ["libc.ts", "errno.ts", "paths.ts"],
+  "files.ts": ["libc.ts", "errno.ts"],
   "libc.ts": ["errno.ts"],
   "errno.ts": [],
+  "directories.ts": ["files.ts", "libc.ts", "paths.ts"],
   "paths.ts": [],
   "sha1.ts": [],
   "address.ts": [],
@@ -156,7 +179,9 @@ test("all that is asked of the runtime is bun:ffi, by the files that stand for a
   const asked = sources.flatMap(({ path, imports }) =>
     imports.filter((name) => /^(bun|node):/.test(name)).map((to) => written({ from: path, to })),
   );
-  expect(asked.sort()).toEqual(["libc.ts -> bun:ffi", "spawn.ts -> bun:ffi", "sqlite.ts -> bun:ffi"]);
+  expect(asked.sort()).toEqual(
+    ["https/openssl.ts", "libc.ts", "spawn.ts", "sqlite.ts"].map((path) => `${path} -> bun:ffi`),
+  );
   // The executable's engine (src/engine/) has none of these.
   expect(
     sources

@@ -12,22 +12,18 @@ import {
 import { constants, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { absolutePath, listDirectory, makeDirectories, readLink, renameFile } from "../src/directories.ts";
 import { errnoName } from "../src/errno.ts";
 import {
-  absolutePath,
   assertRoom,
   fileSystemOf,
   findStatus,
   findText,
   isExecutable,
-  listDirectory,
-  makeDirectories,
   O_APPEND,
   O_CREAT,
   O_WRONLY,
-  readLink,
   readText,
-  renameFile,
   statusOf,
   withFile,
   writeFile,

@@ -1,5 +1,5 @@
 // The README is a promise: its commands run, what it shows was printed, and its tables leave nothing out.
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -103,6 +103,15 @@ for name in web-0 web-1; do
 done
 `;
 
+test("the image is made where it says", () => {
+  const [command = "", ...more] = blocks("sh image");
+  const [, path = ""] = /`(dist\/[\w.-]+\.tar)`/.exec(README) ?? [];
+  rmSync(join(ROOT, path), { force: true });
+  execaSync("bash", ["-euc", command], { cwd: ROOT });
+  expect(existsSync(join(ROOT, path))).toBe(true);
+  expect(more).toEqual([]);
+});
+
 describe("with a runtime", () => {
   test("its commands run: a list that can be used, and a log of what was done with it", () => {
     const [install = ""] = blocks("sh");
@@ -121,6 +130,47 @@ describe("with a runtime", () => {
     for (const block of blocks("sh no-test")) {
       const isForWholeMachine = /npm (test|run demo)/.test(block);
       expect(isForWholeMachine || block.startsWith("# Not run by the tests: "), block).toBe(true);
+    }
+  });
+});
+
+describe("upgrade, downgrade, uninstall", () => {
+  test("its commands run: what would be done is done, and what was done is undone", () => {
+    const [lifecycle = "", ...more] = blocks("sh lifecycle");
+    const left =
+      "find /opt /run/slash32 -type f 2>&- || true; ls /etc/cni/net.d | grep slash32 || true; echo end";
+    const [plan, install, survey, uninstall, files] = inLab(
+      [MACHINE, lifecycle.replaceAll(/(?<=\n)(?=\S)/g, 'echo "@@"\n'), `echo "@@"\n${left}`].join("\n"),
+    ).split("@@\n");
+    expect(plan).toMatch(/^\+ executable .*\n\+ node file .*\n\+ list .*$/m);
+    expect(install).toMatch(/^✓ trial .*\n✓ executable .*\n✓ node file .*\n✓ list .*$/m);
+    expect(survey).toMatch(/^\+ node file .*\n\+ list .*\n\+ executable .*$/m);
+    expect(uninstall).toMatch(/^✓ list .*\n[\s\S]*There is nothing else of slash32 on this node\.$/m);
+    expect({ files, more }).toEqual({ files: "end", more: [] });
+  });
+
+  test("every file that is told of is one that the source knows", () => {
+    const names = [
+      "install.lock",
+      ".trial",
+      ".slash32-new",
+      ".slash32-old",
+      "leases.db",
+      "node.json",
+      "writtenBy",
+    ];
+    const source = [
+      "install/places.ts",
+      "install/aside.ts",
+      "install/mark.ts",
+      "ipam/store.ts",
+      "cni/node.ts",
+    ]
+      .map((file) => readFileSync(join(ROOT, "src", file), "utf8"))
+      .join("");
+    for (const name of names) {
+      expect(README).toContain(name);
+      expect(source).toContain(name);
     }
   });
 });

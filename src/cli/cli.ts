@@ -34,6 +34,15 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "print the configuration that this node's runtime would use",
     load: () => import(/* webpackMode: "eager" */ "./conflist.ts").then(({ conflist }) => conflist),
   },
+  install: {
+    summary: "put slash32 and its configuration on a node, once a pod was made for trial",
+    load: () => import(/* webpackMode: "eager" */ "../install/install.ts").then(({ install }) => install),
+  },
+  uninstall: {
+    summary: "remove all that is of slash32 on a node, and tell what remains",
+    load: () =>
+      import(/* webpackMode: "eager" */ "../install/uninstall.ts").then(({ uninstall }) => uninstall),
+  },
   plan: {
     summary: "print what ADD would do, as a shell script",
     load: () => import(/* webpackMode: "eager" */ "./plan/plan.ts").then(({ plan }) => plan),

@@ -5,7 +5,8 @@ import { type Attachment, attachmentKey } from "../attachment.ts";
 import { ownerOf } from "../datapath/endpoint.ts";
 import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
 import type { Namespace } from "../datapath/netns.ts";
-import { findStatus, listDirectory } from "../files.ts";
+import { listDirectory } from "../directories.ts";
+import { findStatus } from "../files.ts";
 import type { Holding } from "../ipam/lease.ts";
 import { Store } from "../ipam/store.ts";
 

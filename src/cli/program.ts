@@ -1,5 +1,6 @@
 // Other programs, asked for what only they know: found as a shell finds them, bounded in time, and never left behind.
-import { isExecutable, readLink } from "../files.ts";
+import { readLink } from "../directories.ts";
+import { isExecutable } from "../files.ts";
 import { basename } from "../paths.ts";
 import { run } from "../spawn.ts";
 

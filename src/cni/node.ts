@@ -15,7 +15,11 @@ export interface Node {
 export function readNode(stateDir: string): Node {
   const path = nodePath(stateDir);
   const text = readNodeFile(path);
-  if (text === undefined) return { podCidrs: {}, mtu: undefined };
+  return text === undefined ? { podCidrs: {}, mtu: undefined } : parseNode(text, path);
+}
+
+/** The file's text; `path` is for the words. Throws a CniError when it is wrong. */
+export function parseNode(text: string, path: string): Node {
   const document = parse(text, path);
   const mistakes = [...mistakesIn(validateNode, document)];
   const podCidrs: Partial<Record<Family, string>> = {};

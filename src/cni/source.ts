@@ -182,7 +182,7 @@ function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource 
         store.register(request);
         const answer = runDelegate(delegate, "ADD");
         const acquired = read(answer);
-        store.keepDelegated(request.attachment, JSON.stringify(answer));
+        store.keepDelegated(request, JSON.stringify(answer));
         return acquired;
       } catch (error) {
         giveUp(() => takeBack(request.attachment));
@@ -193,7 +193,7 @@ function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource 
     recall,
     release(store, attachment) {
       // Void before it is taken back: killed in between, no later ADD may go by what the plugin has forgotten.
-      store.keepDelegated(attachment, undefined);
+      store.forgetDelegated(attachment);
       takeBack(attachment);
       store.release(attachment);
     },

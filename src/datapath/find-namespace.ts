@@ -1,5 +1,6 @@
 // Where a host end's other end is: the way from a link to a path that can be opened, without asking the runtime.
-import { closeFile, listDirectory, O_NONBLOCK, O_RDONLY, openFile, readLink, readText } from "../files.ts";
+import { listDirectory, readLink } from "../directories.ts";
+import { closeFile, O_NONBLOCK, O_RDONLY, openFile, readText } from "../files.ts";
 import type { Namespace } from "./netns.ts";
 import type { Link } from "./rtnetlink/link.ts";
 import { decodeNamespaceId, getNamespaceId } from "./rtnetlink/namespace.ts";

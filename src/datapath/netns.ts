@@ -1,6 +1,7 @@
 // Network namespaces: opening them, working inside them, coming back.
+import { readLink } from "../directories.ts";
 import { closeFile, O_NONBLOCK, O_RDONLY, openFile, statusOf } from "../files.ts";
-import { SystemError, setns } from "../libc.ts";
+import { SystemError, setns, unshare } from "../libc.ts";
 import { NetlinkSocket } from "./netlink/socket.ts";
 import { NETLINK_ROUTE } from "./rtnetlink/family.ts";
 
@@ -45,6 +46,25 @@ export class Namespace implements Disposable {
   /** The calling thread's own. */
   static current(): Namespace {
     return new Namespace(OWN, openFile(OWN, O_RDONLY), true);
+  }
+
+  /**
+   * A new one, with nothing in it but a `lo` that is down, and without a name: it goes with its last user, links and all,
+   * however that one ends. Other processes of root find it at `path` as long as it is open.
+   */
+  static create(): Namespace {
+    const home = openFile(OWN, O_RDONLY);
+    try {
+      unshare(CLONE_NEWNET);
+      try {
+        const fd = openFile(OWN, O_RDONLY);
+        return new Namespace(`/proc/${readLink("/proc/self")}/fd/${fd}`, fd, false);
+      } finally {
+        returnTo(home);
+      }
+    } finally {
+      closeFile(home);
+    }
   }
 
   /** Throws a NamespaceError when the path is missing, or leads to anything but a network namespace. */

@@ -33,6 +33,7 @@ enum {
   STACK_BYTES = 64 << 20,
   STACK_RESERVE_BYTES = 1 << 20, // for C, SQLite above all, at the deepest place
   MOST_ARGUMENTS = 6,
+  KEPT_ARRAYS = 16,
 };
 
 // What a C function returns, as ffi.ts numbers it.
@@ -102,11 +103,18 @@ static uint8_t *memory_of(JSContext *ctx, JSValueConst array, size_t *length) {
   return start ? start + offset : NULL;
 }
 
-// address(array): where it is, as long as it is.
+// address(array): where it is. An array that nobody keeps lives on until KEPT_ARRAYS more were asked for: in `f(ptr(g()))`
+// nobody does.
 static JSValue address_of(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
+  static JSValue kept[KEPT_ARRAYS]; // all 0 is the integer 0
+  static unsigned next;
   size_t length;
   uint8_t *start = memory_of(ctx, argv[0], &length);
-  return start ? JS_NewInt64(ctx, (intptr_t)start) : JS_EXCEPTION;
+  if (start == NULL) return JS_EXCEPTION;
+  JS_FreeValue(ctx, kept[next]);
+  kept[next] = JS_DupValue(ctx, argv[0]);
+  next = (next + 1) % KEPT_ARRAYS;
+  return JS_NewInt64(ctx, (intptr_t)start);
 }
 
 // memory(address, length): a buffer over what is there; nobody's copy.

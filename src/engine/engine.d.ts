@@ -6,7 +6,7 @@ declare module "engine" {
   export function exit(status: number): never;
   /** A function that calls the C function of that name. Throws a ReferenceError for one that is not linked in. */
   export function bind(name: string, kind: number): (...values: readonly unknown[]) => unknown;
-  /** Where an array's memory is. The address is good as long as the array is kept. */
+  /** Where an array's memory is: as long as the array is kept, and for the call after. */
   export function address(array: ArrayBufferView): number;
   /** A buffer over memory that is somebody else's. */
   export function memory(address: number, length: number): ArrayBuffer;

@@ -20,7 +20,7 @@ export function dlopen(_library: string, definitions: Readonly<Record<string, De
   return { symbols };
 }
 
-/** Good as long as the array is kept by who asks. */
+/** Good as long as the array is kept by who asks, and for the call that it is made for. */
 export const ptr = address;
 
 export const read = {

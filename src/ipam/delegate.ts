@@ -28,8 +28,10 @@ export class DelegateError extends Error {
 }
 
 export interface Delegate {
-  /** `ipam.type`. */
+  /** The executable's name; of an IPAM plugin `ipam.type`. */
   readonly type: string;
+  /** For the words of errors; "IPAM plugin" if nothing is said. */
+  readonly kind?: string;
   /** CNI_PATH, split. */
   readonly path: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -44,9 +46,9 @@ export interface Delegate {
  * what it printed as JSON; `undefined` for nothing. Its stderr becomes ours. Throws a DelegateError.
  */
 export function runDelegate(delegate: Delegate, verb: string, changes: Record<string, string> = {}): unknown {
-  const { type, environment, netconf, timeoutMs = TIMEOUT_MS } = delegate;
+  const { type, kind = "IPAM plugin", environment, netconf, timeoutMs = TIMEOUT_MS } = delegate;
   const executable = findPlugin(delegate);
-  const attempt = `run IPAM plugin "${type}" (${executable}) for ${verb}`;
+  const attempt = `run ${kind} "${type}" (${executable}) for ${verb}`;
   const program = {
     command: [executable] as const,
     environment: { ...environment, ...changes, CNI_COMMAND: verb },
@@ -71,14 +73,14 @@ function started<T>(attempt: string, start: () => T): T {
 }
 
 /** The first file of that name in CNI_PATH. A name with a slash would leave the directories: it is refused. */
-function findPlugin({ type, path }: Delegate): string {
+function findPlugin({ type, kind = "IPAM plugin", path }: Delegate): string {
   if (type.includes("/") || type === "." || type === "..") {
-    throw new DelegateError(`Cannot find IPAM plugin "${type}": a name must not contain "/"`);
+    throw new DelegateError(`Cannot find ${kind} "${type}": a name must not contain "/"`);
   }
   const found = path.map((directory) => `${directory}/${type}`).find(isFile);
   if (found === undefined) {
     throw new DelegateError(
-      `Cannot find IPAM plugin "${type}": it is not in CNI_PATH (${path.join(":") || "empty"})`,
+      `Cannot find ${kind} "${type}": it is not in CNI_PATH (${path.join(":") || "empty"})`,
     );
   }
   return found;

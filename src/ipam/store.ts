@@ -2,8 +2,9 @@
 // That no address and no attachment is there twice is the database's promise, not this code's.
 import { type Address, addressFromBytes } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
-import { assertRoom, findStatus, makeDirectories, renameFile } from "../files.ts";
-import { SystemError } from "../libc.ts";
+import { listDirectory, makeDirectories, removeFile, renameFile } from "../directories.ts";
+import { assertRoom, findEntry, findStatus } from "../files.ts";
+import { removeEmptyDirectory, SystemError } from "../libc.ts";
 import { LockFile } from "../lock.ts";
 import type { Database, Row, Value } from "../sqlite.ts";
 import { timed } from "../trace.ts";
@@ -152,11 +153,22 @@ export class Store implements Disposable {
     this.#transact(() => insertIntent(this.#database, intent));
   }
 
-  /** Keeps what another IPAM plugin answered, so that a repeated ADD answers the same; `undefined` forgets it. */
-  keepDelegated({ containerId, ifName }: Attachment, delegated: string | undefined): void {
+  /**
+   * Keeps what another IPAM plugin answered, so that a repeated ADD answers the same. Registers the attachment where a
+   * store that was made anew meanwhile does not know it.
+   */
+  keepDelegated(intent: Intent, delegated: string): void {
     this.#transact(() => {
-      const change = "UPDATE attachment SET delegated = ? WHERE container_id = ? AND if_name = ?";
-      this.#run(change, delegated ?? null, containerId, ifName);
+      const id = insertIntent(this.#database, intent);
+      this.#run("UPDATE attachment SET delegated = ? WHERE id = ?", delegated, id);
+    });
+  }
+
+  /** Forgets what another IPAM plugin answered. */
+  forgetDelegated({ containerId, ifName }: Attachment): void {
+    this.#transact(() => {
+      const change = "UPDATE attachment SET delegated = NULL WHERE container_id = ? AND if_name = ?";
+      this.#run(change, containerId, ifName);
     });
   }
 
@@ -288,6 +300,33 @@ export class Store implements Disposable {
   get #path(): string {
     return `${this.#directory}/${DATABASE}`;
   }
+}
+
+/** What a store consists of: with its journal, and with those that were found damaged. */
+const PARTS = /^(leases\.db(\.corrupt-\w+)?(-journal)?|lock)$/;
+
+/** The networks that have something of a store below the directory, be it a whole one or what is left of one. */
+export function listStores(stateDir: string): string[] {
+  if (!findStatus(stateDir)) return [];
+  return listDirectory(stateDir)
+    .filter((name) => isPlainStore(directoryOf(stateDir, name)))
+    .sort();
+}
+
+/** Removes a network's store with all that it knows, when no verb is at work on it. Nothing else is removed. */
+export function removeStore(stateDir: string, network: string): void {
+  const directory = directoryOf(stateDir, network);
+  using locks = openLocks(directory);
+  using _ = locks.hold(STORE_BYTE);
+  const names = listDirectory(directory).filter((name) => PARTS.test(name));
+  // The journal after its database: by itself it is of no use. The lock last: until then others wait for it.
+  for (const name of names.sort()) removeFile(`${directory}/${name}`);
+  removeEmptyDirectory(directory);
+}
+
+function isPlainStore(directory: string): boolean {
+  const isDirectory = findEntry(directory)?.kind === "directory";
+  return isDirectory && listDirectory(directory).every((name) => PARTS.test(name));
 }
 
 /** For a copy, which is nobody else's. */

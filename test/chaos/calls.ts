@@ -15,7 +15,7 @@ export type Call = {
 export type Calls = {
   /** Before the first line of ours runs: the C library and Bun. */
   readonly startUp: readonly Call[];
-  /** From reading standard input to the end. */
+  /** From there to the end. */
   readonly own: readonly Call[];
 };
 
@@ -38,13 +38,19 @@ export const RUNTIME_CALLS: ReadonlySet<string> = new Set([
   "sched_yield",
 ]);
 
-/** Runs a command, to be started as `[...through, EXECUTABLE]`, and tells the calls of its main thread. */
-export async function record(run: (through: readonly string[]) => Promise<unknown>): Promise<Calls> {
+/**
+ * Runs a command, to be started as `[...through, EXECUTABLE]`, and tells the calls of its main thread. Its own ones begin
+ * with the first that matches: a verb reads its standard input.
+ */
+export async function record(
+  run: (through: readonly string[]) => Promise<unknown>,
+  begin = /^read\(0,/,
+): Promise<Calls> {
   const directory = mkdtempSync(join(tmpdir(), "slash32-strace-"));
   try {
     const log = join(directory, "log");
     await run(["strace", "-qq", "-s", "60", "-o", log]);
-    return parse(readFileSync(log, "utf8"));
+    return parse(readFileSync(log, "utf8"), begin);
   } finally {
     rmSync(directory, { recursive: true });
   }
@@ -66,7 +72,7 @@ function strace(inject: string): string[] {
   return ["strace", "-qq", "-o", "/dev/null", "-e", `trace=${name}`, "-e", `inject=${inject}`];
 }
 
-function parse(log: string): Calls {
+function parse(log: string, begin: RegExp): Calls {
   const counts = new Map<string, number>();
   const calls = log.split("\n").flatMap((text): Call[] => {
     const name = /^(\w+)\(/.exec(text)?.[1];
@@ -75,9 +81,9 @@ function parse(log: string): Calls {
     counts.set(name, nth);
     return [{ name, nth, text: text.slice(0, 120) }];
   });
-  const begin = calls.findIndex(({ text }) => text.startsWith("read(0,"));
-  if (begin < 0) throw new Error(`Cannot tell where our own calls begin: ${log.slice(0, 2000)}`);
-  return { startUp: calls.slice(0, begin), own: calls.slice(begin) };
+  const first = calls.findIndex(({ text }) => begin.test(text));
+  if (first < 0) throw new Error(`Cannot tell where our own calls begin: ${log.slice(0, 2000)}`);
+  return { startUp: calls.slice(0, first), own: calls.slice(first) };
 }
 
 /** Whether the kernel is asked for something, or a lock of ours is taken or let go of: where others may come between. */

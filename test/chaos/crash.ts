@@ -57,13 +57,13 @@ export async function readyStages(resources: DisposableStack, scenario: Scenario
 }
 
 /** Each item once, by whichever stage is free. */
-export async function inLanes<T>(
-  stages: readonly Stage[],
+export async function inLanes<S, T>(
+  stages: readonly S[],
   items: readonly T[],
-  work: (stage: Stage, item: T) => Promise<void>,
+  work: (stage: S, item: T) => Promise<void>,
 ): Promise<void> {
   const queue = [...items];
-  const lane = async (stage: Stage) => {
+  const lane = async (stage: S) => {
     for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(stage, item);
   };
   await Promise.all(stages.map(lane));

@@ -51,6 +51,15 @@ describe("what it prints", () => {
     ]);
   });
 
+  test("is in an old version where one of them cannot be asked, as in a container without its libraries", () => {
+    using host = new TestHost();
+    const directory = binDir(host);
+    writeFileSync(join(directory, "portmap"), "#!/nowhere/loader\n", { mode: 0o755 });
+    const args = ["--bin-dir", directory, "--pod-cidr", "10.20.1.0/24"];
+    expect(printed(host, ...args).cniVersion).toBe("0.4.0");
+    expect(printed(host, ...args, "--cni-version", "1.0.0").cniVersion).toBe("1.0.0");
+  });
+
   test("has one of them where only one is there, and none that cannot be executed", () => {
     using host = new TestHost();
     const directory = binDir(host, "portmap");

@@ -236,3 +236,38 @@ function netlinkSockets(netns: TestNetns): number {
   const fields = stdout.split("\n").map((line) => line.trim().split(/\s+/));
   return fields.filter(([, protocol, port]) => protocol === "0" && port !== "0").length;
 }
+
+describe("create", () => {
+  test("makes a namespace with nothing in it, which other processes reach by its path", async () => {
+    using namespace = Namespace.create();
+    const { stdout } = await execa("nsenter", [`--net=${namespace.path}`, "--", "ip", "-o", "link"]);
+    expect(stdout).toMatch(/^1: lo: <LOOPBACK>[^\n]*$/);
+    expect(namespace.identity).not.toBe(own());
+  });
+
+  test("leaves the thread where it was, and the namespace goes when it is closed", () => {
+    using host = new TestHost();
+    const before = { identity: own(), files: openFiles() };
+    {
+      using sandbox = Namespace.create();
+      wire(host, sandbox, testEndpoint());
+      expect(links(host)).toHaveLength(3);
+    }
+    expect({ identity: own(), files: openFiles() }).toEqual(before);
+    expect(gone(() => links(host).length === 2)).toBe(true);
+  });
+});
+
+function own(): string {
+  using namespace = Namespace.current();
+  return namespace.identity;
+}
+
+/** The kernel takes its time to end a namespace. */
+function gone(isGone: () => boolean): boolean {
+  for (let waitedMs = 0; waitedMs < 10_000; waitedMs += 50) {
+    if (isGone()) return true;
+    Bun.sleepSync(50);
+  }
+  return false;
+}

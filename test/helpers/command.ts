@@ -9,15 +9,17 @@ export type PersonOptions = {
   /** Standard input; a value is sent as JSON. Default: empty. */
   readonly input?: string | object;
   readonly env?: Readonly<Record<string, string>>;
+  /** Another executable than that under test. */
+  readonly executable?: string;
 };
 
 /** `slash32 <args>`. A failing command is an outcome, not an error. */
 export function slash32(
   host: TestNetns,
   args: readonly string[],
-  { input = "", env = {} }: PersonOptions = {},
+  { input = "", env = {}, executable = EXECUTABLE }: PersonOptions = {},
 ): CommandOutcome {
-  const outcome = execaSync("nsenter", [`--net=${host.path}`, "--", EXECUTABLE, ...args], {
+  const outcome = execaSync("nsenter", [`--net=${host.path}`, "--", executable, ...args], {
     env: { PATH: process.env.PATH, ...env },
     extendEnv: false,
     input: typeof input === "string" ? input : JSON.stringify(input),

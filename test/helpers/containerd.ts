@@ -1,6 +1,6 @@
 /** containerd, configured and started for one test: driven through the CRI, as the kubelet does. */
 
-import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { execaSync } from "execa";
 import { type Cri, connectCri } from "./cri.ts";
@@ -66,10 +66,8 @@ export class Containerd {
   /** Starts it, and returns when it answers and has found a network configuration. */
   async start(): Promise<void> {
     const script = 'cd "$1"; echo $$ >pid; exec containerd --config config.toml';
-    const log = openSync(join(this.#directory, "log"), "a");
-    const [program, ...args] = this.#enclosure.command("sh", "-euc", script, "sh", this.#directory);
-    const running = Bun.spawn([program, ...args], { stdin: "ignore", stdout: log, stderr: log });
-    closeSync(log);
+    const log = join(this.#directory, "log");
+    const running = this.#enclosure.start(log, "sh", "-euc", script, "sh", this.#directory);
     this.#cri = connectCri(this.socket);
     const deadline = Date.now() + START_MS;
     while (!(await isReady(this.cri))) {
@@ -114,6 +112,23 @@ function installPlugins(directory: string, scripts: Readonly<Record<string, stri
   }
 }
 
+/** In a configuration of containerd, at the top: what it would complain of, and nobody here uses. */
+export const ONLY_WHAT_IS_NEEDED = `imports = []
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+  "io.containerd.internal.v1.tracing",
+  "io.containerd.tracing.processor.v1.otlp",
+]`;
+
+/** And of its CRI plugin: what a kernel in a virtual machine or in a container may lack. */
+export const ANY_KERNEL = `  disable_apparmor = true
+  disable_hugetlb_controller = true
+  tolerate_missing_hugetlb_controller = true
+  restrict_oom_score_adj = true`;
+
 /** As a node has it, but for what is the machine's: paths, and what a kernel in a virtual machine may lack. */
 function configuration(directory: string, handlers: readonly string[]): string {
   const cri = 'plugins."io.containerd.grpc.v1.cri"';
@@ -131,15 +146,7 @@ function configuration(directory: string, handlers: readonly string[]): string {
   return `version = 2
 root = "${directory}/root"
 state = "${directory}/state"
-imports = []
-disabled_plugins = [
-  "io.containerd.snapshotter.v1.aufs",
-  "io.containerd.snapshotter.v1.btrfs",
-  "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs",
-  "io.containerd.internal.v1.tracing",
-  "io.containerd.tracing.processor.v1.otlp",
-]
+${ONLY_WHAT_IS_NEEDED}
 required_plugins = ["io.containerd.grpc.v1.cri"]
 
 [grpc]
@@ -151,10 +158,7 @@ required_plugins = ["io.containerd.grpc.v1.cri"]
 
 [${cri}]
   sandbox_image = "${IMAGE}"
-  disable_apparmor = true
-  disable_hugetlb_controller = true
-  tolerate_missing_hugetlb_controller = true
-  restrict_oom_score_adj = true
+${ANY_KERNEL}
   disable_tcp_service = true
   netns_mounts_under_state_dir = true
 [${cri}.cni]

@@ -1,14 +1,17 @@
 /** A place for daemons and what they start: whatever runs in it ends when it is left, however that comes about. */
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { execa, execaSync } from "execa";
-import type { CommandOutcome, TestHost } from "./lab.ts";
+import type { CommandOutcome, TestNetns } from "./lab.ts";
+
+/** The shell commands that make it a place of its own. */
+const EMPTY_VAR_LIB = "mount -t tmpfs tmpfs /var/lib";
 
 /**
- * Process and mount namespaces of their own in the network of a host, with an empty /var/lib. Network namespaces that
- * are named later are not seen in it.
+ * Process, mount and host name namespaces of their own in a network: by default that of the machine with an empty
+ * /var/lib. Network namespaces that are named later are not seen in it.
  *
  * Its first process is `init`, a program that waits and takes care of orphans. When that ends, or the test's process
  * does, the kernel ends all others and drops their mounts: containers with their runtime, and daemons that detach.
@@ -16,20 +19,20 @@ import type { CommandOutcome, TestHost } from "./lab.ts";
 export class Enclosure implements AsyncDisposable {
   /** The name of the control group, at the top of each hierarchy, below which all others are to be made. */
   readonly cgroup: string;
-  readonly #host: TestHost;
+  readonly #network: TestNetns;
   readonly #outer: ChildProcess;
   readonly #init: number;
 
-  private constructor(host: TestHost, outer: ChildProcess, init: number) {
-    this.#host = host;
+  private constructor(network: TestNetns, outer: ChildProcess, init: number) {
+    this.#network = network;
     this.#outer = outer;
     this.#init = init;
-    this.cgroup = `slash32-${host.name}`;
+    this.cgroup = `slash32-${network.name}`;
   }
 
-  static async open(host: TestHost, init: string): Promise<Enclosure> {
-    const start = 'mount -t tmpfs tmpfs /var/lib; echo ready; exec "$@"';
-    const unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
+  static async open(network: TestNetns, init: string, prepare = EMPTY_VAR_LIB): Promise<Enclosure> {
+    const start = `${prepare}\necho ready; exec "$@"`;
+    const unshare = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
     const command = ["--pdeathsig", "KILL", ...unshare, "sh", "-euc", start, "sh", init];
     const outer = spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"] });
     let complaint = "";
@@ -41,12 +44,12 @@ export class Enclosure implements AsyncDisposable {
       outer.once("error", reject);
       outer.once("close", () => reject(new Error(`Cannot make an enclosure: ${complaint}`)));
     });
-    return new Enclosure(host, outer, onlyChild(outer.pid as number));
+    return new Enclosure(network, outer, onlyChild(outer.pid as number));
   }
 
   /** The command that runs a command in it. */
   command(...command: readonly string[]): [string, ...string[]] {
-    const namespaces = ["--mount", "--pid", `--net=${this.#host.path}`];
+    const namespaces = ["--mount", "--uts", "--pid", `--net=${this.#network.path}`];
     return ["nsenter", "--target", `${this.#init}`, ...namespaces, "--", ...command];
   }
 
@@ -62,6 +65,16 @@ export class Enclosure implements AsyncDisposable {
     const [program, ...args] = this.command(...command);
     const { stdout } = await execa(program, args, { stdin: "ignore" });
     return stdout;
+  }
+
+  /** Starts a daemon; what it prints is appended to a file. It ends with the enclosure, if not before. */
+  start(log: string, ...command: readonly string[]): Bun.Subprocess {
+    const output = openSync(log, "a");
+    try {
+      return Bun.spawn(this.command(...command), { stdin: "ignore", stdout: output, stderr: output });
+    } finally {
+      closeSync(output);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

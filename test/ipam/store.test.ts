@@ -443,7 +443,13 @@ test("another plugin's attachment is registered without address, and keeps its a
   const intent = { attachment: named("a"), hostEnd: "calia", mtu: 1500, pod: undefined };
   store.register(intent);
   store.register(intent);
-  store.keepDelegated(named("a"), '{"ips":[]}');
+  store.keepDelegated(intent, '{"ips":[]}');
+  expect(store.list()).toEqual([{ ...intent, addresses: [], delegated: '{"ips":[]}' }]);
+  store.forgetDelegated(named("a"));
+  expect(store.list()).toEqual([{ ...intent, addresses: [], delegated: undefined }]);
+  // Made anew from what the kernel tells, which does not know it yet.
+  store.rebuild();
+  store.keepDelegated(intent, '{"ips":[]}');
   expect(store.list()).toEqual([{ ...intent, addresses: [], delegated: '{"ips":[]}' }]);
 });
 

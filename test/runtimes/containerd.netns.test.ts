@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Containerd } from "../helpers/containerd.ts";
 import type { PodSandboxConfig } from "../helpers/cri.ts";
 import { Enclosure } from "../helpers/enclosure.ts";
-import { buildPod, packImage } from "../helpers/image.ts";
+import { buildPod, packPod } from "../helpers/image.ts";
 import { TestHost } from "../helpers/lab.ts";
 import { NOTHING, remains, silent } from "../helpers/outcome.ts";
 import { gc, netconf } from "../helpers/plugin.ts";
@@ -39,7 +39,7 @@ let count = 0;
 beforeAll(async () => {
   host = all.use(new TestHost());
   pod = buildPod(host.stateDir);
-  const image = packImage(pod, host.stateDir);
+  const image = packPod(pod, host.stateDir);
   recorder = new Recorder(join(host.stateDir, "calls"));
   enclosure = all.use(await Enclosure.open(host, pod));
   const directory = join(host.stateDir, "containerd");

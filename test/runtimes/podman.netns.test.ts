@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Enclosure } from "../helpers/enclosure.ts";
-import { buildPod, IMAGE, packImage } from "../helpers/image.ts";
+import { buildPod, IMAGE, packPod } from "../helpers/image.ts";
 import { TestHost } from "../helpers/lab.ts";
 import { NOTHING, remains } from "../helpers/outcome.ts";
 import { Podman } from "../helpers/podman.ts";
@@ -20,7 +20,7 @@ let podman: Podman;
 beforeAll(async () => {
   host = all.use(new TestHost());
   const pod = buildPod(host.stateDir);
-  const image = packImage(pod, host.stateDir);
+  const image = packPod(pod, host.stateDir);
   enclosure = all.use(await Enclosure.open(host, pod));
   const networks = [network("podnet", "10.20.1.0/24"), network("backend", "10.20.2.0/24")];
   podman = await Podman.open(enclosure, { directory: join(host.stateDir, "podman"), image, networks });

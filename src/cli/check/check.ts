@@ -1,5 +1,5 @@
 // slash32 check: CHECK without a runtime, for one pod or for all; with --repair it mends what differs.
-import { absolutePath } from "../../files.ts";
+import { absolutePath } from "../../directories.ts";
 import { type Command, Exit, readArguments, UsageError } from "../command.ts";
 import { Node } from "../node/node.ts";
 import { painter } from "../paint.ts";

@@ -1,5 +1,6 @@
 // slash32 doctor: the node as a whole, looked over without touching it.
-import { absolutePath, readText } from "../../files.ts";
+import { absolutePath } from "../../directories.ts";
+import { readText } from "../../files.ts";
 import { VERSION } from "../../generated/version.ts";
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
 import { Node } from "../node/node.ts";

@@ -8,7 +8,8 @@ import { listHostEnds } from "../../datapath/host.ts";
 import { Namespace } from "../../datapath/netns.ts";
 import { decodeAddress, listAddresses } from "../../datapath/rtnetlink/address.ts";
 import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/link.ts";
-import { findStatus, listDirectory } from "../../files.ts";
+import { listDirectory } from "../../directories.ts";
+import { findStatus } from "../../files.ts";
 import type { RangeSet } from "../../ipam/range.ts";
 import { join } from "../../paths.ts";
 

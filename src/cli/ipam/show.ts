@@ -2,7 +2,8 @@
 
 import { formatAddress } from "../../address.ts";
 import { attachmentKey } from "../../attachment.ts";
-import { findStatus, listDirectory } from "../../files.ts";
+import { listDirectory } from "../../directories.ts";
+import { findStatus } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { isLeasable, leasableCount, rangeName } from "../../ipam/range.ts";
 import { join } from "../../paths.ts";

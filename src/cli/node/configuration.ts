@@ -58,12 +58,13 @@ export function ownPart(file: ConfFile): OwnPart | undefined {
   }
 }
 
-function readConfFile(files: Files, path: string): ConfFile {
+/** One file; `name` is by what it is read, a list or a plugin by itself, where it is called otherwise at the moment. */
+export function readConfFile(files: Files, path: string, name = path): ConfFile {
   const nothing = { path, network: "", cniVersion: "", plugins: [] };
   try {
     const text = files.read(path);
     if (text === undefined) return { ...nothing, broken: "it is no plain file" };
-    return { ...nothing, ...parsed(JSON.parse(text), path) };
+    return { ...nothing, ...parsed(JSON.parse(text), name) };
   } catch (error) {
     return { ...nothing, broken: (error as Error).message };
   }

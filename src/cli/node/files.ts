@@ -1,5 +1,6 @@
 // The node's files, which may be mounted elsewhere; and the two forms of settings found in them.
-import { type FileStatus, findStatus, listDirectory, readAll, readText } from "../../files.ts";
+import { listDirectory } from "../../directories.ts";
+import { type FileStatus, findStatus, readAll, readText } from "../../files.ts";
 import { SystemError } from "../../libc.ts";
 import { basename, join } from "../../paths.ts";
 

@@ -14,7 +14,8 @@ import {
   RTN_UNICAST,
 } from "../../datapath/rtnetlink/route.ts";
 import { readSysctl } from "../../datapath/sysctl.ts";
-import { findStatus, listDirectory } from "../../files.ts";
+import { listDirectory } from "../../directories.ts";
+import { findStatus } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { podCidrFamily } from "../../ipam/range.ts";
 import { join } from "../../paths.ts";

@@ -1,0 +1,109 @@
+// Which list is installed: one of ours, or the operator's own; and whether ADD could work with it on this node.
+
+import { type Family, parsePrefix } from "../address.ts";
+import { UsageError } from "../cli/command.ts";
+import { ownPart, readConfFile } from "../cli/node/configuration.ts";
+import { Files } from "../cli/node/files.ts";
+import { DEFAULT_STATE_DIR, type IpamConfig } from "../cni/netconf.ts";
+import { absolutePath } from "../directories.ts";
+import { isExecutable, readText } from "../files.ts";
+import { type PodCidrs, podCidrFamily } from "../ipam/range.ts";
+import { join } from "../paths.ts";
+import { assertUsable, composeList, type List } from "./list.ts";
+import type { Places } from "./places.ts";
+
+export const NETWORK = "podnet";
+const POD_CIDR = { 4: "usePodCidr", 6: "usePodCidrIPv6" } as const;
+
+export interface ListWish {
+  /** Of the operator's list, which then says all the rest. */
+  readonly file: string | undefined;
+  readonly network: string | undefined;
+  readonly cniVersion: string | undefined;
+  readonly logFile: string | undefined;
+  readonly podCidrs: PodCidrs;
+  /** Where everything is, if the list has this state directory. */
+  readonly placesFor: (stateDir: string | undefined) => Places;
+}
+
+/** Throws what ADD would say of it, and what a runtime would say that finds one of its plugins missing. */
+export function chooseList(wish: ListWish): { readonly list: List; readonly places: Places } {
+  const { list, places } = wish.file === undefined ? composed(wish) : operators(wish, wish.file);
+  const resolved = withPodCidrs(list, wish.podCidrs);
+  if (hasOwnRanges(resolved)) assertUsable(resolved, places.stateDir);
+  return { list, places };
+}
+
+/** Of the addresses that a pod gets; IPv4 where another IPAM plugin gives them. */
+export function familiesOf(list: List, podCidrs: PodCidrs): Family[] {
+  const resolved = withPodCidrs(list, podCidrs);
+  if (!hasOwnRanges(resolved)) return [4];
+  const { subnet, ranges = [] } = ipamOf(resolved);
+  const first = [...(subnet === undefined ? [] : [subnet]), ...ranges.map((set) => set[0]?.subnet)];
+  return first.flatMap((cidr) => parsePrefix(cidr ?? "")?.address.family ?? []);
+}
+
+function composed({ network = NETWORK, podCidrs, placesFor, cniVersion, logFile }: ListWish) {
+  const places = placesFor(undefined);
+  const subnets = ([4, 6] as const).filter((family) => podCidrs[family]).map((family) => POD_CIDR[family]);
+  if (subnets.length === 0) throw new UsageError("no pod CIDR is told: give --pod-cidr, or say who knows it");
+  const binDir = places.seen(places.binDir);
+  const { stateDir } = places;
+  return { places, list: composeList({ name: network, subnets, binDir, cniVersion, logFile, stateDir }) };
+}
+
+function operators({ placesFor, ...wish }: ListWish, path: string) {
+  for (const option of ["network", "cniVersion", "logFile"] as const) {
+    if (wish[option] !== undefined)
+      throw new UsageError(`${JSON.stringify(wish[option])} is for the list to say, which --conflist gives`);
+  }
+  const unusable = (reason: string) => new Error(`Cannot use ${path}: ${reason}`);
+  const file = readConfFile(new Files("/"), path, "list.conflist");
+  if (file.broken !== undefined) throw unusable(file.broken);
+  const part = ownPart(file);
+  if (part === undefined) throw unusable("none of its plugins has the type slash32");
+  if (part.refusal !== undefined) throw unusable(part.refusal);
+  const stateDir = part.netconf?.document.stateDir ?? DEFAULT_STATE_DIR;
+  const places = placesFor(stateDir);
+  if (places.stateDir !== absolutePath(stateDir))
+    throw unusable(`its stateDir is ${stateDir}, not ${places.stateDir}`);
+  const list = JSON.parse(readText(path)) as List;
+  assertPresent(list, places);
+  return { places, list };
+}
+
+/** A runtime calls a node ready whose plugins are missing, and fails at the first pod. */
+function assertPresent({ plugins }: List, places: Places): void {
+  const types = plugins.flatMap(({ type, ipam }) => [type, (ipam as IpamConfig | undefined)?.type]);
+  for (const type of types) {
+    const path = join(places.binDir, type ?? "");
+    if (type === undefined || type === "slash32" || isExecutable(places.seen(path))) continue;
+    throw new Error(`Cannot use the list: it names ${JSON.stringify(type)}, and ${path} is no executable`);
+  }
+}
+
+/** The list with the node's CIDRs in the place of the words for them. */
+function withPodCidrs(list: List, podCidrs: PodCidrs): List {
+  const named = <T extends { readonly subnet?: string }>(range: T): T => {
+    const family = range.subnet === undefined ? undefined : podCidrFamily(range.subnet);
+    if (family === undefined) return range;
+    const subnet = podCidrs[family];
+    if (subnet !== undefined) return { ...range, subnet };
+    throw new UsageError(`the list's range is ${range.subnet}, and no IPv${family} pod CIDR is told`);
+  };
+  const plugins = list.plugins.map((entry) => {
+    const ipam = entry.ipam as IpamConfig | undefined;
+    if (entry.type !== "slash32" || ipam === undefined) return entry;
+    const ranges = ipam.ranges?.map((set) => set.map(named));
+    return { ...entry, ipam: { ...named(ipam), ...(ranges ? { ranges } : {}) } };
+  });
+  return { ...list, plugins };
+}
+
+function ipamOf({ plugins }: List): IpamConfig {
+  return (plugins.find(({ type }) => type === "slash32")?.ipam ?? {}) as IpamConfig;
+}
+
+function hasOwnRanges(list: List): boolean {
+  return (ipamOf(list).type ?? "slash32") === "slash32";
+}

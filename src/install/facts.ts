@@ -1,0 +1,41 @@
+// What is true of this node alone, from whoever tells it first: arguments, environment, a file, Kubernetes.
+import type { Family } from "../address.ts";
+import { parsePrefix } from "../address.ts";
+import { UsageError } from "../cli/command.ts";
+import { type Node, parseNode } from "../cni/node.ts";
+import { readText } from "../files.ts";
+import { type NodeLookup, podCidrsInKubernetes } from "./kubernetes.ts";
+
+export const POD_CIDR_VARIABLE = "SLASH32_POD_CIDR";
+
+export interface FactSources {
+  readonly podCidrs: readonly string[] | undefined;
+  readonly nodeFile: string | undefined;
+  /** Absent where Kubernetes is not to be asked. */
+  readonly kubernetes: NodeLookup | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Throws a UsageError for what is no CIDR; waits for Kubernetes. Where nobody tells anything, nothing is known. */
+export function learnFacts({ podCidrs, nodeFile, kubernetes, environment }: FactSources): Node {
+  if (podCidrs !== undefined) return told(podCidrs, "--pod-cidr");
+  const variable = environment[POD_CIDR_VARIABLE];
+  if (variable) return told(variable.split(/[\s,]+/).filter(Boolean), POD_CIDR_VARIABLE);
+  if (nodeFile !== undefined) return parseNode(readText(nodeFile), nodeFile);
+  if (kubernetes !== undefined) {
+    return told(podCidrsInKubernetes(kubernetes, environment), "Kubernetes");
+  }
+  return { podCidrs: {}, mtu: undefined };
+}
+
+function told(cidrs: readonly string[], source: string): Node {
+  const podCidrs: Partial<Record<Family, string>> = {};
+  for (const cidr of cidrs) {
+    const family = parsePrefix(cidr)?.address.family;
+    const expected = family ? "one of each family" : 'a CIDR such as "10.20.1.0/24"';
+    if (family === undefined || podCidrs[family] !== undefined)
+      throw new UsageError(`${source} is ${JSON.stringify(cidr)}, expected ${expected}`);
+    podCidrs[family] = cidr;
+  }
+  return { podCidrs, mtu: undefined };
+}

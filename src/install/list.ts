@@ -1,0 +1,117 @@
+// A configuration list: slash32 and what usually follows it, in a version that all of them speak.
+
+import { UsageError } from "../cli/command.ts";
+import type { PluginEntry } from "../cli/node/configuration.ts";
+import { CniError } from "../cni/error.ts";
+import { DEFAULT_STATE_DIR, readNetconf, validDocument } from "../cni/netconf.ts";
+import { rangeSets } from "../cni/source.ts";
+import { atLeast, isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
+import { isExecutable } from "../files.ts";
+import { runDelegate } from "../ipam/delegate.ts";
+import { join } from "../paths.ts";
+
+/** No plugin takes as long to tell what it speaks. */
+const PATIENCE_MS = 5000;
+
+/** What every plugin speaks that is still in use. */
+const OLD_VERSIONS = SUPPORTED_VERSIONS.filter((version) => !atLeast(version, "1.0.0"));
+
+/** What usually follows an interface plugin, each with the capability it is for. */
+const FOLLOWERS = [
+  { type: "portmap", capability: "portMappings" },
+  { type: "bandwidth", capability: "bandwidth" },
+] as const;
+
+export interface List {
+  readonly cniVersion: string;
+  readonly name: string;
+  readonly plugins: readonly PluginEntry[];
+}
+
+export interface ListWishes {
+  readonly name: string;
+  /** CIDRs, or usePodCidr and usePodCidrIPv6: a pod gets an address of each. */
+  readonly subnets: readonly string[];
+  /** Where the runtime has its plugins. */
+  readonly binDir: string;
+  /** Instead of the newest that all plugins speak. */
+  readonly cniVersion: string | undefined;
+  readonly logFile: string | undefined;
+  readonly stateDir?: string;
+}
+
+/** Followers are those that `binDir` has. Throws a UsageError for a version that one of them does not speak. */
+export function composeList({ name, binDir, cniVersion, ...own }: ListWishes): List {
+  const followers = FOLLOWERS.filter(({ type }) => isExecutable(join(binDir, type)));
+  const unknown = cniVersion === undefined ? OLD_VERSIONS : SUPPORTED_VERSIONS;
+  const versions = new Map(followers.map(({ type }) => [type, versionsOf(type, binDir) ?? unknown]));
+  return {
+    cniVersion: commonVersion(versions, cniVersion),
+    name,
+    plugins: [
+      ownEntry(own),
+      ...followers.map(({ type, capability }) => ({ type, capabilities: { [capability]: true } })),
+    ],
+  };
+}
+
+function ownEntry({
+  subnets,
+  logFile,
+  stateDir = DEFAULT_STATE_DIR,
+}: Omit<ListWishes, "name" | "binDir" | "cniVersion">) {
+  return {
+    type: "slash32",
+    ipam: { type: "slash32", ranges: subnets.map((subnet) => [{ subnet }]) },
+    ...(stateDir === DEFAULT_STATE_DIR ? {} : { stateDir }),
+    ...(logFile === undefined ? {} : { logFile }),
+    capabilities: { ips: true, mac: true, ipRanges: true, dns: true },
+  };
+}
+
+/**
+ * Refuses what ADD would refuse (UsageError), but for ranges that the node file in `stateDir` does not tell yet: returns
+ * what ADD would say to these.
+ */
+export function assertUsable({ plugins, ...head }: List, stateDir: string): string | undefined {
+  const plugin = plugins.find(({ type }) => type === "slash32");
+  try {
+    rangeSets(validDocument(readNetconf(JSON.stringify({ ...plugin, ...head }))), stateDir);
+  } catch (error) {
+    if (!(error instanceof CniError)) throw error;
+    if (error.reason !== "PodCidrUnknown") throw new UsageError(error.message);
+    return error.message;
+  }
+}
+
+/** By VERSION, as runtimes ask; undefined where it cannot be started from here. Throws when there is no answer. */
+function versionsOf(type: string, binDir: string): readonly string[] | undefined {
+  const environment = { CNI_PATH: "dummy", CNI_NETNS: "dummy", CNI_IFNAME: "dummy" };
+  const netconf = '{"cniVersion":"1.0.0"}';
+  try {
+    const plugin = { type, kind: "plugin", path: [binDir], environment, netconf, timeoutMs: PATIENCE_MS };
+    const { supportedVersions } = (runDelegate(plugin, "VERSION") ?? {}) as { supportedVersions?: unknown };
+    if (Array.isArray(supportedVersions)) return supportedVersions.map(String);
+  } catch (error) {
+    // In a container without the node's libraries.
+    if (((error as Error).cause as { code?: unknown } | undefined)?.code === "ENOENT") return undefined;
+    // Else it printed anything but JSON.
+  }
+  throw new Error(`Cannot tell what ${join(binDir, type)} speaks: it did not answer VERSION`);
+}
+
+function commonVersion(versions: ReadonlyMap<string, readonly string[]>, wanted: string | undefined): string {
+  if (wanted !== undefined && !isSupported(wanted)) {
+    const expected = `expected one of ${SUPPORTED_VERSIONS.join(", ")}`;
+    throw new UsageError(`--cni-version is ${JSON.stringify(wanted)}, ${expected}`);
+  }
+  const mute = [...versions].find(([, spoken]) => wanted !== undefined && !spoken.includes(wanted));
+  if (mute) throw new UsageError(`${mute[0]} does not speak CNI ${wanted}, only ${mute[1].join(", ")}`);
+  const common = SUPPORTED_VERSIONS.filter((version) =>
+    [...versions.values()].every((spoken) => spoken.includes(version)),
+  );
+  const newest = wanted ?? common.at(-1);
+  if (newest === undefined)
+    throw new Error(`Cannot find a version that ${[...versions.keys()].join(", ")} and slash32 speak`);
+  return newest;
+}

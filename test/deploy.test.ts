@@ -1,0 +1,78 @@
+// What a cluster is given in deploy/base. That it works is for npm run test:kubernetes to tell; here is what must not slip.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { execaSync } from "execa";
+import { describe, expect, test } from "vitest";
+import { EXECUTABLE } from "./helpers/plugin.ts";
+
+const BASE = join(import.meta.dirname, "../deploy/base");
+
+/** All documents of a file. */
+function documents(file: string) {
+  const found: unknown = Bun.YAML.parse(readFileSync(join(BASE, file), "utf8"));
+  return Array.isArray(found) ? found : [found];
+}
+
+const [kustomization] = documents("kustomization.yaml");
+const resources = kustomization.resources.flatMap(documents);
+const ofKind = (kind: string) => resources.find((resource: { kind: string }) => resource.kind === kind);
+const { spec: pod } = ofKind("DaemonSet").spec.template;
+const [installer] = pod.initContainers;
+const [log] = pod.containers;
+
+test("it may look at nodes, and do nothing else", () => {
+  expect(ofKind("ClusterRole").rules).toEqual([{ apiGroups: [""], resources: ["nodes"], verbs: ["get"] }]);
+  const name = pod.serviceAccountName;
+  expect(ofKind("ServiceAccount").metadata.name).toBe(name);
+  expect(ofKind("ClusterRoleBinding").subjects).toEqual([
+    { kind: "ServiceAccount", name, namespace: kustomization.namespace },
+  ]);
+});
+
+test("it goes to every node, before everything else", () => {
+  expect(pod).toMatchObject({
+    hostNetwork: true,
+    priorityClassName: "system-node-critical",
+    tolerations: [{ operator: "Exists" }],
+  });
+});
+
+describe("its containers", () => {
+  test.each([installer, log])("$name has no more rights than it needs", ({ securityContext }) => {
+    expect(securityContext).toMatchObject({
+      readOnlyRootFilesystem: true,
+      seccompProfile: { type: "RuntimeDefault" },
+      capabilities: { drop: ["ALL"] },
+    });
+    expect(securityContext).not.toHaveProperty("privileged");
+  });
+
+  test("only the one that installs has capabilities, and they are two", () => {
+    expect(installer.securityContext.capabilities.add).toEqual(["NET_ADMIN", "SYS_ADMIN"]);
+    expect(log.securityContext.capabilities).not.toHaveProperty("add");
+    expect(log.securityContext.allowPrivilegeEscalation).toBe(false);
+  });
+
+  test("the one that installs sees what it writes, below the root that it is told", () => {
+    const root = installer.args.find((arg: string) => arg.startsWith("--root=")).replace("--root=", "");
+    const mounts = installer.volumeMounts.map(({ name, mountPath }: Record<string, string>) => [
+      name,
+      mountPath,
+    ]);
+    const volumes = pod.volumes.map(({ name, hostPath }: { name: string; hostPath: { path: string } }) => [
+      name,
+      `${root}${hostPath.path}`,
+    ]);
+    expect(mounts).toEqual(volumes);
+  });
+
+  test.each([installer, log])("$name is given options that slash32 knows", ({ args }) => {
+    // Not in a pod: it is refused, but not for its arguments. What would go on for ever has nothing to read.
+    const finite = args.filter((arg: string) => arg !== "--follow");
+    const { exitCode, stderr } = execaSync(EXECUTABLE, finite, { reject: false, extendEnv: false });
+    expect({ exitCode, stderr }).toEqual({
+      exitCode: 1,
+      stderr: expect.stringMatching(/NODE_NAME|no such file/),
+    });
+  });
+});

@@ -1,0 +1,181 @@
+// slash32 uninstall: what goes, what does not, and how one knows.
+import { execaSync } from "execa";
+import { describe, expect, test } from "vitest";
+import { CONFLIST, InstallNode, POD_CIDR } from "../helpers/installed.ts";
+import { NOTHING, remains } from "../helpers/outcome.ts";
+
+const NOTHING_LEFT = "There is nothing else of slash32 on this node.";
+
+/** With both families, a log, and so many pods. */
+function nodeWith({ pods = 0 }: { pods?: number } = {}): InstallNode {
+  const node = new InstallNode();
+  node.write("/var/log/other.log", "");
+  const ranges = ["--pod-cidr", POD_CIDR, "--pod-cidr", "fd00:20:1::/64"];
+  expect(node.install([...ranges, "--log-file", "/var/log/slash32.log"])).toMatchObject({
+    exitCode: 0,
+  });
+  const runtime = node.runtime();
+  for (let count = 0; count < pods; count++) node.pod(`web-${count}`, runtime);
+  return node;
+}
+
+function kernelOf({ host }: InstallNode) {
+  const { links, routes, neighbours } = remains(host);
+  return { links, routes, neighbours };
+}
+
+const EMPTY = { links: NOTHING.links, routes: NOTHING.routes, neighbours: NOTHING.neighbours };
+const OTHERS = ["/var/log/other.log 644 0"];
+
+describe("a node without pods", () => {
+  test("has nothing of slash32 any more, but what is others', and a second time there is nothing to do", () => {
+    using node = nodeWith();
+    node.write("/etc/cni/net.d/20-other.conflist", "{}");
+    node.plugins("loopback");
+    const others = node.files().filter((line) => /other|loopback/.test(line));
+    const first = node.uninstall();
+    expect(first).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(first.stdout.split("\n")).toEqual([
+      expect.stringMatching(/^✓ list {8}\/etc\/cni\/net\.d\/10-slash32\.conflist +removed$/),
+      expect.stringMatching(/^✓ node file {3}\/run\/slash32\/node\.json +removed$/),
+      expect.stringMatching(/^✓ executable {2}\/opt\/cni\/bin\/slash32 +removed$/),
+      NOTHING_LEFT,
+    ]);
+    expect(node.files()).toEqual(others);
+    expect(execaSync("ls", [node.at("/run")]).stdout).toBe("");
+    expect(node.uninstall()).toMatchObject({ exitCode: 0, stdout: NOTHING_LEFT });
+  });
+
+  test("that had some is left without their leases and their log", () => {
+    using node = nodeWith({ pods: 1 });
+    node.runtime().del({ containerId: "web-0" });
+    expect(node.uninstall().stdout).toMatch(/✓ leases {6}\/run\/slash32\/podnet[\s\S]*✓ log /);
+    expect(node.files()).toEqual(OTHERS);
+  });
+});
+
+describe("a node with pods", () => {
+  test("is left alone", () => {
+    using node = nodeWith({ pods: 4 });
+    const before = { files: node.files(), kernel: kernelOf(node) };
+    expect(node.uninstall()).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr:
+        "slash32 uninstall: Cannot uninstall: 4 pods are attached (default/web-0, default/web-1, default/web-2, …); " +
+        "drain the node, or cut them off with --force",
+    });
+    expect({ files: node.files(), kernel: kernelOf(node) }).toEqual(before);
+  });
+
+  test("would lose them, says --plan, and changes nothing", () => {
+    using node = nodeWith({ pods: 1 });
+    const before = node.files();
+    expect(node.uninstall("--plan").stdout).toMatch(/^\+ pod {9}default\/web-0 +would be removed$/m);
+    expect({ files: node.files(), links: kernelOf(node).links }).toEqual({
+      files: before,
+      links: [expect.any(String)],
+    });
+  });
+
+  test("loses them by --force: links, routes of both families, leases and all", () => {
+    using node = nodeWith({ pods: 3 });
+    const report = JSON.parse(node.uninstall("--force", "--json").stdout);
+    expect(report.remains).toEqual([]);
+    expect(report.lines.filter(({ what }: { what: string }) => what === "pod")).toHaveLength(3);
+    expect({ files: node.files(), kernel: kernelOf(node) }).toEqual({ files: OTHERS, kernel: EMPTY });
+  });
+
+  test("whose store is lost loses them, too: by the alias of their links", () => {
+    using node = nodeWith({ pods: 2 });
+    execaSync("rm", ["-r", node.at("/run/slash32/podnet")]);
+    expect(node.uninstall().stderr).toMatch(/2 pods are attached \(cali\w+, cali\w+\)/);
+    expect(node.uninstall("--force")).toMatchObject({ exitCode: 0 });
+    expect({ files: node.files(), kernel: kernelOf(node) }).toEqual({ files: OTHERS, kernel: EMPTY });
+  });
+
+  test("loses a route that a lease tells of, wherever it leads by now", () => {
+    using node = nodeWith({ pods: 1 });
+    node.host.ipBatch("route replace 10.20.1.2/32 dev uplink0 proto 32");
+    expect(node.uninstall("--force")).toMatchObject({ exitCode: 0 });
+    expect(kernelOf(node)).toEqual(EMPTY);
+  });
+
+  test("of another IPAM plugin gives their addresses back", () => {
+    using node = new InstallNode();
+    node.plugins("host-local");
+    const dataDir = node.at("/var/lib/host-local");
+    const ipam = { type: "host-local", ranges: [[{ subnet: POD_CIDR }]], dataDir };
+    const own = { cniVersion: "1.0.0", name: "podnet", plugins: [{ type: "slash32", ipam }] };
+    node.write("/own.json", JSON.stringify(own));
+    expect(node.install(["--conflist", node.at("/own.json")])).toMatchObject({ exitCode: 0 });
+    node.pod("web-0");
+    const leases = () => node.files().filter((line) => line.includes("/10.20.1."));
+    expect(leases()).toHaveLength(1);
+    expect(node.uninstall("--force")).toMatchObject({ exitCode: 0 });
+    expect(leases()).toEqual([]);
+  });
+});
+
+describe("what is not ours by its mark", () => {
+  test("stays, and is told with what to type: a route of our number through another's interface", () => {
+    using node = nodeWith();
+    node.host.ipBatch("route add 10.20.1.77/32 dev uplink0 proto 32");
+    const { stdout, exitCode } = node.uninstall();
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(
+      /^! route .* remains: uplink0 is not ours: ip route delete 10\.20\.1\.77\/32 dev uplink0 proto 32$/m,
+    );
+    expect(kernelOf(node).routes).toEqual(["10.20.1.77"]);
+  });
+
+  test("stays, and is told: a file of others in the state directory", () => {
+    using node = nodeWith();
+    node.write("/run/slash32/notes", "mine");
+    const { stdout, exitCode } = node.uninstall();
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^! other file {2}\/run\/slash32\/notes +remains: /m);
+    expect(node.read("/run/slash32/notes")).toBe("mine");
+  });
+
+  test("stops it before it begins: a list by hand that needs the executable", () => {
+    using node = nodeWith();
+    const list = { cniVersion: "1.0.0", name: "by-hand", plugins: [{ type: "slash32" }] };
+    node.write("/etc/cni/net.d/50-by-hand.conflist", JSON.stringify(list));
+    const before = node.files();
+    expect(node.uninstall("--force")).toMatchObject({
+      exitCode: 1,
+      stderr:
+        "slash32 uninstall: Cannot uninstall: /etc/cni/net.d/50-by-hand.conflist names slash32; " +
+        "slash32 install did not write it: rm /etc/cni/net.d/50-by-hand.conflist",
+    });
+    expect(node.files()).toEqual(before);
+  });
+});
+
+test("an installation of other names and places is found by its list, and the places that are told", () => {
+  using node = new InstallNode();
+  const places = ["--cni-bin-dir", "/srv/bin", "--cni-conf-dir", "/srv/conf"];
+  const other = [...places, "--state-dir", "/run/other", "--conf-name", "99-x.conflist", "--network", "x"];
+  expect(node.install(["--pod-cidr", POD_CIDR, ...other])).toMatchObject({ exitCode: 0 });
+  expect(node.files()).toHaveLength(3);
+  expect(node.uninstall(...places)).toMatchObject({ exitCode: 0 });
+  expect(node.files()).toEqual([]);
+});
+
+test("it may be the installed executable itself that is removed", () => {
+  using node = nodeWith();
+  const { exitCode } = node.host.exec(node.at("/opt/cni/bin/slash32"), "uninstall", "--root", node.root);
+  expect({ exitCode, files: node.files() }).toEqual({ exitCode: 0, files: OTHERS });
+});
+
+test.each([
+  [["please"], /uninstall takes no "please"/],
+  [["--all"], /--all/],
+])("%j is not understood: exit status 2", (args, words) => {
+  using node = nodeWith();
+  const { stdout, stderr, exitCode } = node.uninstall(...args);
+  expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 2 });
+  expect(stderr).toMatch(words);
+  expect(node.read(CONFLIST)).toContain("podnet");
+});

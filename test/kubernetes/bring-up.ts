@@ -1,0 +1,57 @@
+// From machines that are switched off to nodes that are ready.
+import { join } from "node:path";
+import type { Cluster } from "./cluster.ts";
+import type { Node } from "./node.ts";
+import { type Inventory, takeInventory } from "./removal.ts";
+import type { Missing, Timeline } from "./timeline.ts";
+
+export const BASE = join(import.meta.dirname, "../../deploy/base");
+
+/** Returns what was on each node before slash32 came. */
+export async function bringUp(
+  cluster: Cluster,
+  images: readonly string[],
+  timeline: Timeline,
+): Promise<ReadonlyMap<Node, Inventory>> {
+  const { controlPlane, kubectl, nodes } = cluster;
+
+  await timeline.step("control plane ready", 90, async (until) => {
+    controlPlane.start();
+    await until(() => refusal(kubectl.run("get", "--raw=/readyz")));
+    // Without it no pod is admitted.
+    await until(() => refusal(kubectl.run("get", "serviceaccount", "default")));
+    const { serverVersion } = JSON.parse(await kubectl.run("version", "--output=json"));
+    return `Kubernetes ${serverVersion.gitVersion}`;
+  });
+
+  await timeline.step("three nodes registered, not ready: there is no network", 120, async (until) => {
+    await Promise.all(nodes.map((node) => node.switchOn()));
+    await until(() => cluster.missingReadiness("False"));
+    await until(() => refusal(cluster.podCidrs()));
+    return [...(await cluster.podCidrs()).values()].join(" ");
+  });
+
+  await timeline.step("images imported; routes between the nodes", 60, async () => {
+    for (const image of images) await Promise.all(nodes.map((node) => node.import(image)));
+    await cluster.route();
+  });
+  const inventories = await Promise.all(
+    nodes.map(async (node) => [node, await takeInventory(node)] as const),
+  );
+
+  await timeline.step("deploy/base applied: three nodes ready", 180, async (until) => {
+    await kubectl.pipe(await kubectl.run("kustomize", BASE), "apply", "--filename=-");
+    await until(() => cluster.missingReadiness("True"));
+  });
+  return new Map(inventories);
+}
+
+/** Why it was refused, in its last line. */
+async function refusal(work: Promise<unknown>): Promise<Missing> {
+  try {
+    await work;
+    return undefined;
+  } catch (error) {
+    return (error as Error).message.trim().split("\n").at(-1);
+  }
+}

@@ -1,0 +1,77 @@
+// What happens to a cluster: the DaemonSet is replaced, pods go and come, a node dies.
+import type { Cluster } from "./cluster.ts";
+import { startPing } from "./ping.ts";
+import {
+  assertOwnAddresses,
+  assertPing,
+  missingPods,
+  neighboursAndStranger,
+  readyPods,
+  strayAddresses,
+} from "./pods.ts";
+import type { Missing, Timeline } from "./timeline.ts";
+import { REPLICAS } from "./traffic.ts";
+
+/** Fewer would not tell that a ping went on all the time. */
+const FEWEST_PINGS = 20;
+
+export async function checkChange(cluster: Cluster, timeline: Timeline): Promise<void> {
+  const { kubectl } = cluster;
+
+  await timeline.step("DaemonSet restarted under a ping across nodes", 180, async () => {
+    const [pod, , stranger] = neighboursAndStranger(await readyPods(cluster));
+    const ping = startPing(kubectl, pod, stranger);
+    await kubectl.run("rollout", "restart", "daemonset/slash32", "--namespace=kube-system");
+    await kubectl.run("rollout", "status", "daemonset/slash32", "--namespace=kube-system");
+    const { sent, lost } = await ping.end();
+    if (sent < FEWEST_PINGS || lost > 0) throw new Error(`${lost} of ${sent} pings lost`);
+    return `${sent} pings, none lost`;
+  });
+
+  await timeline.step("no pods: every address returned", 120, async (until) => {
+    await scale(cluster, 0);
+    await until(() => missingPods(cluster, 0));
+    await until(() => strayAddresses(cluster, []));
+  });
+
+  await timeline.step(`${REPLICAS} pods again: no address leaked, none given twice`, 180, async (until) => {
+    await scale(cluster, REPLICAS);
+    await until(() => disagreement(cluster));
+    await assertOwnAddresses(cluster, await readyPods(cluster));
+  });
+
+  const [first] = cluster.nodes;
+  if (first === undefined) return;
+  await timeline.step(
+    `${first.name} dies and boots: its pods are back, no address leaked`,
+    300,
+    async (until) => {
+      const before = (await readyPods(cluster)).filter(({ node }) => node === first);
+      await first.switchOff();
+      await first.switchOn();
+      await cluster.route();
+      await until(() => disagreement(cluster));
+      const pods = await readyPods(cluster);
+      await assertOwnAddresses(cluster, pods);
+      const after = pods.filter(({ node }) => node === first);
+      const stranger = pods.find(({ node }) => node !== first);
+      if (after[0] === undefined || stranger === undefined)
+        throw new Error(`${first.name} has no pods any more`);
+      await assertPing(cluster, after[0], stranger, 62);
+      return `${before.length} pods before, ${after.length} after`;
+    },
+  );
+}
+
+async function scale({ kubectl }: Cluster, replicas: number): Promise<void> {
+  await kubectl.run("scale", "deployment/web", `--replicas=${replicas}`);
+}
+
+/** Undefined when all nodes and pods are ready, and every node holds the addresses of its pods and no others. */
+async function disagreement(cluster: Cluster): Promise<Missing> {
+  return (
+    (await cluster.missingReadiness("True")) ??
+    (await missingPods(cluster, REPLICAS)) ??
+    (await strayAddresses(cluster, await readyPods(cluster)))
+  );
+}
