@@ -160,9 +160,9 @@ export function removeEmptyDirectory(path: string): void {
   checked(call, () => laterCalls().rmdir(ptr(text)));
 }
 
-/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. */
-export function unshare(types: number): void {
-  checked("unshare", () => laterCalls().unshare(types));
+/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. `what` for the error's words. */
+export function unshare(types: number, what = "unshare"): void {
+  checked(what, () => laterCalls().unshare(types));
 }
 
 /** connect(2); `address` is a whole `struct sockaddr_*`. With SO_SNDTIMEO it waits no longer: EINPROGRESS. */
