@@ -128,7 +128,8 @@ describe("with a runtime", () => {
 describe("upgrade, downgrade, uninstall", () => {
   test("its commands run: what would be done is done, and what was done is undone", () => {
     const [lifecycle = "", ...more] = blocks("sh lifecycle");
-    const left = "find /opt /run/slash32 -type f 2>&- || true; ls /etc/cni/net.d | grep slash32 || true; echo end";
+    const left =
+      "find /opt /run/slash32 -type f 2>&- || true; ls /etc/cni/net.d | grep slash32 || true; echo end";
     const [plan, install, survey, uninstall, files] = inLab(
       [MACHINE, lifecycle.replaceAll(/(?<=\n)(?=\S)/g, 'echo "@@"\n'), `echo "@@"\n${left}`].join("\n"),
     ).split("@@\n");
