@@ -124,9 +124,9 @@ export function setns(fd: number, type: number, what = "setns"): void {
   checked(what, () => libc.setns(fd, type));
 }
 
-/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. */
-export function unshare(types: number): void {
-  checked("unshare", () => libc.unshare(types));
+/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. `what` for the error's words. */
+export function unshare(types: number, what = "unshare"): void {
+  checked(what, () => libc.unshare(types));
 }
 
 /** mount(2) of what is mounted there already, with other MS_* flags. */
