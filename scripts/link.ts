@@ -147,6 +147,6 @@ function sources(): string[] {
 /** In the tables of dlopen(), and in calls of the engine's own bind(). */
 function namedIn(source: string): string[] {
   if (!/from "(bun:ffi|engine)"/.test(source)) return [];
-  const found = source.matchAll(/^ {2}(\w+): \{ args: \[|\bbind\("(\w+)"/gm);
+  const found = source.matchAll(/^ +(\w+): \{ args: \[|\bbind\("(\w+)"/gm);
   return Array.from(found, ([, declared, bound]) => (declared ?? bound) as string);
 }

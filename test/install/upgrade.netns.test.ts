@@ -80,7 +80,7 @@ test("up and down again: pods are reached all the time, CHECK passes, DEL takes 
 
   for (const { lost, sent } of await Promise.all(pings.map((one) => one.lost()))) {
     expect(lost).toBe(0);
-    expect(sent).toBeGreaterThan(20);
+    expect(sent).toBeGreaterThan(5);
   }
   for (const name of ["first", "second", "third"]) node.runtime().del({ containerId: name });
   expect(node.uninstall()).toMatchObject({ exitCode: 0 });

@@ -66,7 +66,8 @@ export function readConfFile(files: Files, path: string, name = path): ConfFile 
     if (text === undefined) return { ...nothing, broken: "it is no plain file" };
     return { ...nothing, ...parsed(JSON.parse(text), name) };
   } catch (error) {
-    return { ...nothing, broken: (error as Error).message };
+    const words = (error as Error).message;
+    return { ...nothing, broken: error instanceof SyntaxError ? `it is not JSON (${words})` : words };
   }
 }
 
