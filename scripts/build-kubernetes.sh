@@ -6,7 +6,6 @@
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
-. scripts/debian.sh
 
 directory=$1
 commands='kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl'
@@ -24,10 +23,27 @@ trap 'exit 1' HUP INT TERM
 module=k8s.io/kubernetes
 tree=$work/go/src/$module
 
+# Runs a long command silently, and shows what it printed only if it fails: quietly WHAT COMMAND...
+quietly() {
+  what=$1
+  shift
+  if ! printed=$("$@" 2>&1 </dev/null); then
+    printf '%s\nCannot %s: see above\n' "$printed" "$what" >&2
+    exit 1
+  fi
+}
+
+# The files of a package, without installing it, and its version: unpack PACKAGE
+unpack() {
+  cd "$work" || return
+  apt-get -q -o APT::Sandbox::User=root download "$1" || return
+  dpkg-deb --extract "$1"_*.deb "$work/$1" || return
+  dpkg-deb --field "$1"_*.deb Version >"$work/$1.version"
+}
+
 echo "Building Kubernetes from Debian's source: about ten minutes, once" >&2
-etcd_version=$(fetch_package etcd-server "$work" etcd)
-busybox_version=$(fetch_package busybox-static "$work" busybox)
-version=$(fetch_source kubernetes "$work" "go/src/$module")
+for package in etcd-server busybox-static; do quietly "fetch Debian's $package" unpack "$package"; done
+sh scripts/debian-source.sh bookworm kubernetes "$tree"
 
 in_tree() {
   (cd "$tree" && nice -n 15 env GOENV=off GO111MODULE=off GOFLAGS= GOPATH="$work/go" GOCACHE="$work/go-build" \
@@ -58,6 +74,7 @@ build() {
 quietly "generate the description of Kubernetes' API" generate_openapi
 quietly "build Kubernetes" build
 
-mv "$work"/bin/* "$work/etcd/usr/bin/etcd" "$work/busybox/bin/busybox" "$directory/"
-echo "kubernetes $version built with $(go version | cut -d ' ' -f 3), etcd $etcd_version, \
-busybox $busybox_version" >"$directory/version"
+mv "$work"/bin/* "$work/etcd-server/usr/bin/etcd" "$work/busybox-static/bin/busybox" "$directory/"
+printf 'kubernetes %s built with %s, etcd %s, busybox %s\n' "$(sed 's/.*_//' "$tree.version")" \
+  "$(go version | cut -d ' ' -f 3)" "$(cat "$work/etcd-server.version")" "$(cat "$work/busybox-static.version")" \
+  >"$directory/version"

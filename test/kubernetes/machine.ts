@@ -56,6 +56,11 @@ export function seen(shared: string): string {
   return join(SHARED, basename(shared));
 }
 
+/** The command that keeps a daemon running, as systemd does: those of Kubernetes give up when others are slow to start. */
+export function restarting(...command: readonly string[]): readonly string[] {
+  return ["sh", "-c", 'while :; do "$@"; sleep 1; done', "sh", ...command];
+}
+
 function keepSetting(key: string): string {
   const standIn = `/run/settings/${key.replaceAll("/", ".")}`;
   return `cp /proc/sys/${key} ${standIn} && mount --bind ${standIn} /proc/sys/${key}`;

@@ -5,7 +5,7 @@ import { type ExecaError, execaSync } from "execa";
 import { Enclosure } from "../helpers/enclosure.ts";
 import type { CommandOutcome, TestNetns } from "../helpers/lab.ts";
 import type { ControlPlane } from "./control-plane.ts";
-import { prepareMachine, seen } from "./machine.ts";
+import { prepareMachine, restarting, seen } from "./machine.ts";
 import {
   CONFIGURATION,
   CONTAINERD_SOCKET,
@@ -83,11 +83,10 @@ export class Node implements AsyncDisposable {
     const enclosure = await Enclosure.open(network, seen(init), preparation);
     this.#running = { network, enclosure };
     const start = (program: string, ...command: readonly string[]) =>
-      enclosure.start(join(this.#logs, `${program}.log`), ...command);
+      enclosure.start(join(this.#logs, `${program}.log`), ...restarting(...command));
     start("containerd", "containerd");
     start("kube-proxy", join(binaries, "kube-proxy"), `--config=${CONFIGURATION}/kube-proxy.json`);
-    const wait = `until [ -S ${CONTAINERD_SOCKET} ]; do sleep 0.1; done; exec "$@"`;
-    start("kubelet", "sh", "-c", wait, "sh", join(binaries, "kubelet"), ...this.#kubeletOptions());
+    start("kubelet", join(binaries, "kubelet"), ...this.#kubeletOptions());
   }
 
   #kubeletOptions(): string[] {
