@@ -27,11 +27,12 @@ export class Enclosure implements AsyncDisposable {
     this.#network = network;
     this.#outer = outer;
     this.#init = init;
-    this.cgroup = `slash32-${network.name}`;
+    this.cgroup = cgroupOf(network);
   }
 
+  /** `prepare` has the name for its control groups in CGROUP, and "$@" is the command that it ends with. */
   static async open(network: TestNetns, init: string, prepare = EMPTY_VAR_LIB): Promise<Enclosure> {
-    const start = `${prepare}\necho ready; exec "$@"`;
+    const start = `CGROUP=${cgroupOf(network)}\n${prepare}\necho ready; exec "$@"`;
     const unshare = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"];
     const command = ["--pdeathsig", "KILL", ...unshare, "sh", "-euc", start, "sh", init];
     const outer = spawn("setpriv", command, { stdio: ["ignore", "pipe", "pipe"] });
@@ -49,7 +50,7 @@ export class Enclosure implements AsyncDisposable {
 
   /** The command that runs a command in it. */
   command(...command: readonly string[]): [string, ...string[]] {
-    const namespaces = ["--mount", "--uts", "--pid", `--net=${this.#network.path}`];
+    const namespaces = ["--mount", "--uts", "--pid", "--cgroup", `--net=${this.#network.path}`];
     return ["nsenter", "--target", `${this.#init}`, ...namespaces, "--", ...command];
   }
 
@@ -86,6 +87,10 @@ export class Enclosure implements AsyncDisposable {
     }
     await removeCgroups(this.cgroup);
   }
+}
+
+function cgroupOf({ name }: TestNetns): string {
+  return `slash32-${name}`;
 }
 
 function onlyChild(pid: number): number {

@@ -1,11 +1,8 @@
 // From machines that are switched off to nodes that are ready.
-import { join } from "node:path";
 import type { Cluster } from "./cluster.ts";
+import { type Inventory, takeInventory } from "./inventory.ts";
 import type { Node } from "./node.ts";
-import { type Inventory, takeInventory } from "./removal.ts";
 import type { Missing, Timeline } from "./timeline.ts";
-
-export const BASE = join(import.meta.dirname, "../../deploy/base");
 
 /** Returns what was on each node before slash32 came. */
 export async function bringUp(
@@ -15,7 +12,7 @@ export async function bringUp(
 ): Promise<ReadonlyMap<Node, Inventory>> {
   const { controlPlane, kubectl, nodes } = cluster;
 
-  await timeline.step("control plane ready", 90, async (until) => {
+  await timeline.step("control plane ready", 300, async (until) => {
     controlPlane.start();
     await until(() => refusal(kubectl.run("get", "--raw=/readyz")));
     // Without it no pod is admitted.
@@ -24,14 +21,14 @@ export async function bringUp(
     return `Kubernetes ${serverVersion.gitVersion}`;
   });
 
-  await timeline.step("three nodes registered, not ready: there is no network", 120, async (until) => {
+  await timeline.step("three nodes registered, not ready: there is no network", 300, async (until) => {
     await Promise.all(nodes.map((node) => node.switchOn()));
     await until(() => cluster.missingReadiness("False"));
     await until(() => refusal(cluster.podCidrs()));
     return [...(await cluster.podCidrs()).values()].join(" ");
   });
 
-  await timeline.step("images imported; routes between the nodes", 60, async () => {
+  await timeline.step("images imported; routes between the nodes", 180, async () => {
     for (const image of images) await Promise.all(nodes.map((node) => node.import(image)));
     await cluster.route();
   });
@@ -39,8 +36,8 @@ export async function bringUp(
     nodes.map(async (node) => [node, await takeInventory(node)] as const),
   );
 
-  await timeline.step("deploy/base applied: three nodes ready", 180, async (until) => {
-    await kubectl.pipe(await kubectl.run("kustomize", BASE), "apply", "--filename=-");
+  await timeline.step("deploy/base applied: three nodes ready", 300, async (until) => {
+    await kubectl.pipe(await cluster.manifests(), "apply", "--filename=-");
     await until(() => cluster.missingReadiness("True"));
   });
   return new Map(inventories);

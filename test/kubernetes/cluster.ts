@@ -1,4 +1,5 @@
 // A cluster of three nodes, and what is asked of it over and over.
+import { join } from "node:path";
 
 import { ControlPlane } from "./control-plane.ts";
 import { condition, type NodeResource } from "./kubectl.ts";
@@ -6,6 +7,7 @@ import { Node } from "./node.ts";
 import type { Place } from "./place.ts";
 import type { Missing } from "./timeline.ts";
 
+const BASE = join(import.meta.dirname, "../../deploy/base");
 const ADDRESSES = ["172.30.0.1", "172.30.0.2", "172.30.0.3"];
 
 export class Cluster implements AsyncDisposable {
@@ -29,6 +31,11 @@ export class Cluster implements AsyncDisposable {
 
   get kubectl() {
     return this.controlPlane.kubectl;
+  }
+
+  /** What deploy/base comes to. */
+  async manifests(): Promise<string> {
+    return await this.kubectl.run("kustomize", BASE);
   }
 
   /** Undefined when all nodes are ready, or all are not; who is otherwise, and what is said of it. */

@@ -5,6 +5,7 @@ import { type Certificate, TestAuthority } from "../helpers/certificates.ts";
 import { Enclosure } from "../helpers/enclosure.ts";
 import { kubeconfig } from "./kubeconfig.ts";
 import { Kubectl } from "./kubectl.ts";
+import { restarting } from "./machine.ts";
 import type { Place } from "./place.ts";
 
 export const POD_CIDR = "10.244.0.0/16";
@@ -123,7 +124,8 @@ export class ControlPlane implements AsyncDisposable {
 
   #start(program: string, options: Options): void {
     const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
-    this.#enclosure.start(join(this.#logs, `${program}.log`), join(this.#binaries, program), ...args);
+    const command = restarting(join(this.#binaries, program), ...args);
+    this.#enclosure.start(join(this.#logs, `${program}.log`), ...command);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -23,7 +23,7 @@ export interface PodResource extends Resource {
 }
 
 /** Longer than any command takes that does not wait for something itself. */
-const TIMEOUT_MS = 300_000;
+const TIMEOUT_MS = 600_000;
 
 export class Kubectl {
   readonly #enclosure: Enclosure;

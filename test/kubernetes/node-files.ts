@@ -18,8 +18,7 @@ ${ANY_KERNEL}
 `;
 }
 
-/** Pods' control groups are made below `cgroup`. */
-export function kubeletConfiguration(cgroup: string): string {
+export function kubeletConfiguration(): string {
   return JSON.stringify({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -33,9 +32,8 @@ export function kubeletConfiguration(cgroup: string): string {
     syncFrequency: "10s",
     resolvConf: "",
     failSwapOn: false,
-    // Several nodes share the machine's control groups, disk and memory.
+    // Several nodes share the machine's disk and memory, whose kernel may lack a controller.
     cgroupDriver: "cgroupfs",
-    cgroupRoot: `/${cgroup}`,
     cgroupsPerQOS: false,
     enforceNodeAllocatable: [],
     localStorageCapacityIsolation: false,

@@ -1,10 +1,11 @@
 // A machine with containerd, kubelet and kube-proxy. What is on its disk stays when it is rebooted, all else is gone.
 import { copyFileSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { type ExecaError, execaSync } from "execa";
 import { Enclosure } from "../helpers/enclosure.ts";
 import type { CommandOutcome, TestNetns } from "../helpers/lab.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { prepareMachine, restarting, seen } from "./machine.ts";
 import {
   CONFIGURATION,
   CONTAINERD_SOCKET,
@@ -17,15 +18,6 @@ import type { Place } from "./place.ts";
 /** Of the reference plugins, those that every node has; containerd 1.6 calls `loopback` for every pod. */
 const PLUGINS = ["loopback", "portmap"];
 const REFERENCE = "/usr/lib/cni";
-/** The kubelet insists on its own values of these, and the kernel has one of each for the whole machine. */
-const MACHINE_SETTINGS = [
-  ...["vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"],
-  ...["kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"],
-];
-
-/** Where a node sees what the place shares. */
-const SHARED = "/mnt";
-
 export interface NodeOptions {
   readonly name: string;
   /** On the network that joins the machines. */
@@ -68,6 +60,7 @@ export class Node implements AsyncDisposable {
     for (const plugin of PLUGINS)
       copyFileSync(join(REFERENCE, plugin), join(this.#disk, "opt/cni/bin", plugin));
     this.#write("/etc/containerd/config.toml", containerdConfiguration());
+    this.#write(`${CONFIGURATION}/kubelet.json`, kubeletConfiguration());
     this.#write(`${CONFIGURATION}/kube-proxy.json`, proxyConfiguration());
     this.#write(`${CONFIGURATION}/kube-proxy.conf`, controlPlane.kubeconfig("/CN=system:kube-proxy"));
     const kubelet = `/O=system:nodes/CN=system:node:${this.name}`;
@@ -85,31 +78,15 @@ export class Node implements AsyncDisposable {
   async switchOn(): Promise<void> {
     const { binaries, init } = this.#options;
     const network = this.#place.addMachine(this.name, this.address);
-    const enclosure = await Enclosure.open(network, seen(init), this.#mounts());
+    const { shared } = this.#place;
+    const preparation = prepareMachine({ name: this.name, disk: this.#disk, logs: this.#logs, shared });
+    const enclosure = await Enclosure.open(network, seen(init), preparation);
     this.#running = { network, enclosure };
-    this.#write(`${CONFIGURATION}/kubelet.json`, kubeletConfiguration(enclosure.cgroup));
     const start = (program: string, ...command: readonly string[]) =>
-      enclosure.start(join(this.#logs, `${program}.log`), ...command);
+      enclosure.start(join(this.#logs, `${program}.log`), ...restarting(...command));
     start("containerd", "containerd");
     start("kube-proxy", join(binaries, "kube-proxy"), `--config=${CONFIGURATION}/kube-proxy.json`);
-    const wait = `until [ -S ${CONTAINERD_SOCKET} ]; do sleep 0.1; done; exec "$@"`;
-    start("kubelet", "sh", "-c", wait, "sh", join(binaries, "kubelet"), ...this.#kubeletOptions());
-  }
-
-  /** The machine's programs and libraries, a disk and a /run of its own, and its name. */
-  #mounts(): string {
-    return [
-      ...["etc", "opt", "var/lib"].map((path) => `mount --bind ${this.#disk}/${path} /${path}`),
-      `mount --bind ${this.#logs} /var/log`,
-      `mount --bind ${this.#place.shared} ${SHARED}`,
-      "mount -t tmpfs -o mode=0755 tmpfs /run",
-      "mkdir /run/lock /run/settings",
-      ...MACHINE_SETTINGS.map((key) => {
-        const standIn = `/run/settings/${key.replaceAll("/", ".")}`;
-        return `cp /proc/sys/${key} ${standIn} && mount --bind ${standIn} /proc/sys/${key}`;
-      }),
-      `echo ${this.name} >/proc/sys/kernel/hostname`,
-    ].join("\n");
+    start("kubelet", join(binaries, "kubelet"), ...this.#kubeletOptions());
   }
 
   #kubeletOptions(): string[] {
@@ -167,8 +144,4 @@ export class Node implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.switchOff();
   }
-}
-
-function seen(shared: string): string {
-  return join(SHARED, basename(shared));
 }

@@ -24,7 +24,7 @@ export class Timeline {
     this.#interruption = interruption;
   }
 
-  /** Runs a step. Throws when it fails, or takes longer than its limit: with what was still missing then. */
+  /** Runs a step. Limits are for machines with other work, and no measure. Throws when it fails, or takes longer than its limit: with what was still missing then. */
   async step(what: string, limitS: number, work: Work): Promise<void> {
     this.#interruption.throwIfAborted();
     const started = performance.now();

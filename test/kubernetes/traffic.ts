@@ -18,7 +18,7 @@ export const REPLICAS = 30;
 export async function checkTraffic(cluster: Cluster, timeline: Timeline): Promise<void> {
   const { kubectl, nodes } = cluster;
 
-  await timeline.step(`Deployment of ${REPLICAS} pods ready`, 180, async (until) => {
+  await timeline.step(`Deployment of ${REPLICAS} pods ready`, 300, async (until) => {
     await kubectl.pipe(readFileSync(WEB, "utf8"), "apply", "--filename=-");
     await until(() => missingPods(cluster, REPLICAS));
     const pods = await readyPods(cluster);
@@ -27,21 +27,21 @@ export async function checkTraffic(cluster: Cluster, timeline: Timeline): Promis
       .join(", ");
   });
 
-  await timeline.step("each pod has an address of its own, of its node's range", 30, async (until) => {
+  await timeline.step("each pod has an address of its own, of its node's range", 120, async (until) => {
     const pods = await readyPods(cluster);
     await assertOwnAddresses(cluster, pods);
     await until(() => strayAddresses(cluster, pods));
     return "leases and routes are the pods'";
   });
 
-  await timeline.step("pod to pod, on one node and across nodes", 30, async () => {
+  await timeline.step("pod to pod, on one node and across nodes", 120, async () => {
     const [pod, neighbour, stranger] = neighboursAndStranger(await readyPods(cluster));
     await assertPing(cluster, pod, neighbour, 63);
     await assertPing(cluster, pod, stranger, 62);
     return "ttl 63 and 62";
   });
 
-  await timeline.step("ClusterIP, from a pod and from each node", 60, async (until) => {
+  await timeline.step("ClusterIP, from a pod and from each node", 120, async (until) => {
     const address = await kubectl.run("get", "service", "web", "--output=jsonpath={.spec.clusterIP}");
     const [pod] = await readyPods(cluster);
     if (pod === undefined) throw new Error("there is no pod");
@@ -53,7 +53,7 @@ export async function checkTraffic(cluster: Cluster, timeline: Timeline): Promis
     for (const node of nodes) await until(() => unexpected(node.exec("bash", "-c", ask).stdout));
   });
 
-  await timeline.step("kubectl exec, kubectl logs", 30, async () => {
+  await timeline.step("kubectl exec, kubectl logs", 120, async () => {
     const [pod] = await readyPods(cluster);
     if (pod === undefined) throw new Error("there is no pod");
     const hostname = await kubectl.exec(pod.name, "/busybox", "hostname");
