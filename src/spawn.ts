@@ -87,9 +87,14 @@ export function run({ command, environment, input, timeoutMs, longestOutputBytes
   using stdout = new Output(longestOutputBytes);
   using stderr = new Output(longestOutputBytes);
   const pid = start(command, environment, [stdin.fd, stdout.writeEnd, stderr.writeEnd]);
-  const timedOut = !hasEnded(pid, [stdout, stderr], timeoutMs);
-  if (timedOut) kill(-pid);
-  const end = waitFor(pid);
+  let timedOut = true; // also where nobody can tell any more
+  let end: ReturnType<typeof waitFor>;
+  try {
+    timedOut = !hasEnded(pid, [stdout, stderr], timeoutMs);
+  } finally {
+    if (timedOut) kill(-pid);
+    end = waitFor(pid);
+  }
   for (const output of [stdout, stderr]) output.readOn();
   return { ...end, timedOut, stdout: stdout.text, stderr: stderr.text };
 }

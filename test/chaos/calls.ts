@@ -13,30 +13,14 @@ export type Call = {
 };
 
 export type Calls = {
-  /** Before the first line of ours runs: the C library and Bun. */
+  /** Before the first line of ours runs: the C library and the engine. */
   readonly startUp: readonly Call[];
   /** From there to the end. */
   readonly own: readonly Call[];
 };
 
-/**
- * What only the runtime asks for, for its memory and its threads, at moments of its own choosing: their number differs
- * from run to run.
- */
-export const RUNTIME_CALLS: ReadonlySet<string> = new Set([
-  "brk",
-  "clone3",
-  "futex",
-  "getrandom",
-  "madvise",
-  "mmap",
-  "mprotect",
-  "munmap",
-  "rt_sigaction",
-  "rt_sigprocmask",
-  "sched_getaffinity",
-  "sched_yield",
-]);
+/** What only the engine asks for, for its memory: how often differs from run to run. */
+export const RUNTIME_CALLS: ReadonlySet<string> = new Set(["brk", "madvise", "mmap", "mprotect", "munmap"]);
 
 /**
  * Runs a command, to be started as `[...through, EXECUTABLE]`, and tells the calls of its main thread. Its own ones begin

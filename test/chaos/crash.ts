@@ -81,14 +81,20 @@ export function run(stage: Stage, { verb }: Pick<Scenario, "verb">, through: rea
   return stage.run(verb, { through, netconf });
 }
 
-/** The verb's calls, in order. */
+/** An IPv6 address that the kernel has not dealt with yet is asked for again after a pause: how often is not for us to say. */
+const PAUSE = "clock_nanosleep";
+const RECORDINGS = 20;
+
+/** The verb's calls, in order, of a run that need not wait for the kernel. */
 export async function traced(stage: Stage, scenario: Scenario): Promise<Calls> {
-  await begin(stage, scenario);
-  const calls = await record(async (through) =>
-    expectSuccess(scenario.verb, await run(stage, scenario, through)),
-  );
-  await stage.quiet();
-  return calls;
+  for (let left = RECORDINGS; ; left -= 1) {
+    await begin(stage, scenario);
+    const calls = await record(async (through) =>
+      expectSuccess(scenario.verb, await run(stage, scenario, through)),
+    );
+    await stage.quiet();
+    if (left === 1 || calls.own.every(({ name }) => name !== PAUSE)) return calls;
+  }
 }
 
 /** Before our first line nothing is touched: one look after all those stops is enough. */
@@ -169,7 +175,7 @@ function isRuntimes({ name }: Call): boolean {
 
 /** The runtime's calls differ from run to run; with another plugin to wait for, so do those that wait. */
 export function isAtItsOwnPace(call: Call, { ipam }: Scenario): boolean {
-  return isRuntimes(call) || (ipam !== "slash32" && /^(epoll_|recvfrom)/.test(call.name));
+  return isRuntimes(call) || (ipam !== "slash32" && /^(poll|read)$/.test(call.name));
 }
 
 export function isStopped({ exitCode }: Outcome): boolean {
