@@ -134,7 +134,8 @@ function symbolTable(): string {
     "struct symbol { const char *name; void *address; };",
     "const struct symbol symbols[] = {",
     ...names.map((name) => `  {"${name}", ${name}},`),
-    "  {0}};",
+    "};",
+    "const unsigned long symbol_count = sizeof symbols / sizeof *symbols;",
     "",
   ].join("\n");
 }

@@ -1,8 +1,9 @@
 // The host's own way out, from which a sandbox's MTU follows.
 import { type Address, parseAddress } from "../address.ts";
+import type { Request } from "./netlink/message.ts";
 import type { Namespace } from "./netns.ts";
 import { decodeLink, getLinkByIndex } from "./rtnetlink/link.ts";
-import { decodeRoute, lookupRoute, matchRoute } from "./rtnetlink/route.ts";
+import { decodeRoute, lookupRoute, matchRoute, type Route } from "./rtnetlink/route.ts";
 
 /**
  * Addresses for documentation (RFC 5737, 3849 and 9637): by rights nothing more particular than the default route
@@ -14,14 +15,19 @@ const ELSEWHERE = ["203.0.113.1", "198.51.100.1", "192.0.2.1", "2001:db8::1", "3
 export function egressMtu(host: Namespace): number | undefined {
   for (const text of ELSEWHERE) {
     const address = parseAddress(text) as Address;
-    // One question tells which route decides, the other what it comes to where it has several next hops.
-    const [match, lookup] = host.netlink.exchange([matchRoute(address), lookupRoute(address)]);
-    const [rule] = match?.messages ?? [];
-    const [outcome] = lookup?.messages ?? [];
-    const oif = outcome && decodeRoute(outcome).oif;
-    if (rule === undefined || decodeRoute(rule).dst.length > 0 || oif === undefined) continue;
+    const route = answered(host, matchRoute(address));
+    if (route === undefined || route.dst.length > 0) continue;
+    // Of several next hops, which one it comes to is another question.
+    const oif = route.oif ?? answered(host, lookupRoute(address))?.oif;
+    if (oif === undefined) continue;
     const [link] = host.netlink.execute(getLinkByIndex(oif));
     if (link) return decodeLink(link).mtu;
   }
   return undefined;
+}
+
+function answered(host: Namespace, request: Request): Route | undefined {
+  const [outcome] = host.netlink.exchange([request]);
+  const [message] = outcome?.messages ?? [];
+  return message && decodeRoute(message);
 }

@@ -24,7 +24,8 @@ struct symbol {
   void *address;
 };
 extern const struct module modules[];
-extern const struct symbol symbols[];
+extern const struct symbol symbols[]; // by name
+extern const size_t symbol_count;
 
 enum {
   // A verb is over long before; what runs on, `log --follow`, leaves few cycles.
@@ -74,16 +75,19 @@ static JSValue call(JSContext *ctx, JSValueConst self, int argc, JSValueConst *a
   return from_word(ctx, kind, word);
 }
 
+static int compare_name(const void *name, const void *symbol) {
+  return strcmp(name, ((const struct symbol *)symbol)->name);
+}
+
 // bind(name, kind): a function that calls the C function of that name.
 static JSValue bind_symbol(JSContext *ctx, JSValueConst self, int argc, JSValueConst *argv) {
   int32_t kind;
   if (JS_ToInt32(ctx, &kind, argv[1])) return JS_EXCEPTION;
   const char *name = JS_ToCString(ctx, argv[0]);
   if (name == NULL) return JS_EXCEPTION;
-  const struct symbol *symbol = symbols;
-  while (symbol->name && strcmp(symbol->name, name) != 0) symbol++;
+  const struct symbol *symbol = bsearch(name, symbols, symbol_count, sizeof *symbols, compare_name);
   JSValue result;
-  if (symbol->name == NULL) {
+  if (symbol == NULL) {
     result = JS_ThrowReferenceError(ctx, "Cannot call %s: it is not linked in", name);
   } else {
     JSValue address = JS_NewInt64(ctx, (intptr_t)symbol->address);

@@ -56,12 +56,32 @@ export function withAttributes(header: Uint8Array, fill: (attributes: AttributeW
   return concat([header, writer.concat()]);
 }
 
+/** Payloads by type, made when they are asked for: a link has some forty, of which a handful is looked at. */
+export class Attributes {
+  readonly #bytes: Uint8Array;
+  readonly #ends: ReadonlyMap<number, readonly [start: number, end: number]>;
+
+  constructor(bytes: Uint8Array, ends: ReadonlyMap<number, readonly [start: number, end: number]>) {
+    this.#bytes = bytes;
+    this.#ends = ends;
+  }
+
+  get(type: number): Uint8Array | undefined {
+    const ends = this.#ends.get(type);
+    return ends && this.#bytes.subarray(...ends);
+  }
+
+  *[Symbol.iterator](): Generator<[type: number, payload: Uint8Array]> {
+    for (const [type, ends] of this.#ends) yield [type, this.#bytes.subarray(...ends)];
+  }
+}
+
 /**
- * Reads a run of attributes into a map by type; of a repeated type the last one counts, as in the kernel.
+ * Reads a run of attributes; of a repeated type the last one counts, as in the kernel.
  * The payloads are views, not copies. Throws a RangeError when a length lies.
  */
-export function readAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
-  const attributes = new Map<number, Uint8Array>();
+export function readAttributes(bytes: Uint8Array): Attributes {
+  const ends = new Map<number, readonly [start: number, end: number]>();
   const view = viewOf(bytes);
   for (let at = 0; at < bytes.length; ) {
     const left = bytes.length - at;
@@ -69,13 +89,10 @@ export function readAttributes(bytes: Uint8Array): Map<number, Uint8Array> {
     if (length < NLA_HDRLEN || length > left) {
       throw new RangeError(`Cannot read attribute at byte ${at}: length ${length}, ${left} bytes left`);
     }
-    attributes.set(
-      view.getUint16(at + 2, true) & NLA_TYPE_MASK,
-      bytes.subarray(at + NLA_HDRLEN, at + length),
-    );
+    ends.set(view.getUint16(at + 2, true) & NLA_TYPE_MASK, [at + NLA_HDRLEN, at + length]);
     at += align(length);
   }
-  return attributes;
+  return new Attributes(bytes, ends);
 }
 
 /** A u32 payload; `undefined` for an absent attribute, a RangeError for a short one. */

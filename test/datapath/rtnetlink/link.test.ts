@@ -98,26 +98,26 @@ test("deleteLink() names the interface where iproute2 looks up its number first"
   expect(deleteLink(CALI.name).command).toBe(command);
 });
 
-test("getLink() asks like iproute2, but for an acknowledgement and without IFLA_EXT_MASK and AF_PACKET", () => {
+test("getLink() asks like iproute2, but for an acknowledgement, for no counters and without AF_PACKET", () => {
   const { command, message } = request("link show by name");
   const theirs = anatomy(message, IFINFOMSG);
-  const { [IFLA_EXT_MASK]: mask, ...attributes } = theirs.attributes;
-  expect(mask).toBeDefined();
+  expect(theirs.attributes[IFLA_EXT_MASK]).toBe("01000000"); // RTEXT_FILTER_VF
   expect(theirs.header).toBe(`11${"00".repeat(15)}`);
   expect(anatomy(sent(getLink(CALI.name)), IFINFOMSG)).toEqual({
     ...theirs,
     flags: theirs.flags | 4,
     header: "00".repeat(IFINFOMSG),
-    attributes,
+    attributes: { ...theirs.attributes, [IFLA_EXT_MASK]: "08000000" }, // RTEXT_FILTER_SKIP_STATS
   });
   expect(getLink(CALI.name).command).toBe(command);
 });
 
-test("getLinkByIndex() has the number in its header, and nothing else; listLinks() has not even that", () => {
+test("getLinkByIndex() has the number in its header; listLinks() has not even that", () => {
+  const mask = `${"0800" + "1d00"}08000000`;
   expect(sent(getLinkByIndex(3))).toBe(
-    `${"20000000" + "1200" + "0500"}${"00".repeat(8)}${"00000000" + "03000000"}${"00".repeat(8)}`,
+    `${"28000000" + "1200" + "0500"}${"00".repeat(8)}${"00000000" + "03000000"}${"00".repeat(8)}${mask}`,
   );
-  expect(sent(listLinks())).toBe(`${"20000000" + "1200" + "0500"}${"00".repeat(8 + IFINFOMSG)}`);
+  expect(sent(listLinks())).toBe(`${"28000000" + "1200" + "0500"}${"00".repeat(8 + IFINFOMSG)}${mask}`);
 });
 
 type IpLink = {
