@@ -161,9 +161,9 @@ export function removeEmptyDirectory(path: string): void {
   checked(call, () => laterCalls().rmdir(ptr(text)));
 }
 
-/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. */
-export function unshare(types: number): void {
-  checked("unshare", () => laterCalls().unshare(types));
+/** unshare(2): moves the calling thread, and it alone, into new namespaces of these types. `what` for the error's words. */
+export function unshare(types: number, what = "unshare"): void {
+  checked(what, () => laterCalls().unshare(types));
 }
 
 /** mount(2) of what is mounted there already, with other MS_* flags. */

@@ -49,12 +49,12 @@ export class Namespace implements Disposable {
 
   /**
    * A new one, with nothing in it but a `lo` that is down, and without a name: it goes with its last user, links and all,
-   * however that one ends. Other processes of root find it at `path` as long as it is open.
+   * however that one ends. Other processes of root find it at `path` as long as it is open. Throws a SystemError.
    */
   static create(): Namespace {
     const home = openFile(OWN, O_RDONLY);
     try {
-      unshare(CLONE_NEWNET);
+      unshare(CLONE_NEWNET, "make a network namespace");
       try {
         const fd = openFile(OWN, O_RDONLY);
         return new Namespace(`/proc/${nodeFiles().readlinkSync("/proc/self")}/fd/${fd}`, fd, false);

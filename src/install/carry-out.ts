@@ -33,7 +33,7 @@ export function carryOut(look: () => readonly Change[], places: Places, trial: T
 }
 
 /** What earlier runs left that were killed: of an installation, and of its removal. */
-export function removeUnfinished(places: Places): void {
+function removeUnfinished(places: Places): void {
   for (const directory of [places.binDir, places.confDir, places.stateDir].map((path) => places.seen(path))) {
     for (const path of listUnfinished(directory)) remove(path);
     for (const { path } of listSetAside(directory)) remove(path);

@@ -32,7 +32,7 @@ export function tryOut(options: TrialOptions): void {
   using cleanup = new DisposableStack();
   cleanup.defer(() => rmSync(stateDir, { recursive: true, force: true }));
   // With it, however we end, the kernel drops both ends of the cable and the host's routes.
-  const sandbox = cleanup.use(Namespace.create());
+  const sandbox = cleanup.use(attempt("make a sandbox for", Namespace.create));
   const netconf = {
     ...withoutAddresses(document),
     name: NETWORK,
@@ -78,12 +78,13 @@ function withoutAddresses({ logFile, dns, ...document }: NetconfDocument): objec
 }
 
 /** In one line: the plugin's own words, where it has some. */
-function attempt<T>(verb: string, work: () => T): T {
+function attempt<T>(what: string, work: () => T): T {
   try {
     return work();
   } catch (error) {
-    const words = error instanceof DelegateError ? (error.answer?.msg ?? error.message) : String(error);
-    throw new Error(`Cannot ${verb} a pod for trial: ${words.replace(/\s*[\r\n]+\s*/g, " ")}`, {
+    const { message } = error as Error;
+    const words = error instanceof DelegateError ? (error.answer?.msg ?? message) : message;
+    throw new Error(`Cannot ${what} a pod on trial: ${words.replace(/\s*[\r\n]+\s*/g, " ")}`, {
       cause: error,
     });
   }

@@ -337,7 +337,7 @@ describe("where it cannot be, the node is as before:", () => {
     using node = new InstallNode({ defaultRoute: false });
     node.write("/mute.json", JSON.stringify(mute));
     expect(refused(node, ["--pod-cidr", POD_CIDR, "--conflist", node.at("/mute.json")])).toMatch(
-      /^Cannot ADD a pod for trial: KernelRefused: Cannot answer for the gateway 169\.254\.1\.1: /,
+      /^Cannot ADD a pod on trial: KernelRefused: Cannot answer for the gateway 169\.254\.1\.1: /,
     );
   });
 
@@ -351,10 +351,24 @@ describe("where it cannot be, the node is as before:", () => {
     const { exitCode, stderr } = node.install(args);
     expect(exitCode).toBe(1);
     expect(stderr).toMatch(
-      /^slash32 install: Cannot ADD a pod for trial: InvalidConfig: .*at least 1280 for IPv6[^\n]*$/,
+      /^slash32 install: Cannot ADD a pod on trial: InvalidConfig: .*at least 1280 for IPv6[^\n]*$/,
     );
     expect(node.files()).toEqual(before);
     runtime.check({ containerId: "web-0", netns: pod });
+  });
+
+  test("a capability is missing", () => {
+    using node = new InstallNode();
+    const limited = ["--inh-caps", "-sys_admin", "--bounding-set", "-sys_admin", "--no-new-privs"];
+    const command = [EXECUTABLE, "install", "--root", node.root, "--pod-cidr", POD_CIDR];
+    expect(node.host.exec("setpriv", ...limited, ...command)).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr:
+        "slash32 install: Cannot make a sandbox for a pod on trial: " +
+        "Cannot make a network namespace: Operation not permitted",
+    });
+    expect(node.files()).toEqual([]);
   });
 
   test("there is no room for the executable", () => {
