@@ -5,7 +5,7 @@ import { expect, test, vi } from "vitest";
 import { slash32 } from "../helpers/command.ts";
 import { Containerd } from "../helpers/containerd.ts";
 import { Enclosure } from "../helpers/enclosure.ts";
-import { buildPod, packImage } from "../helpers/image.ts";
+import { buildPod, packPod } from "../helpers/image.ts";
 import { TestHost } from "../helpers/lab.ts";
 import { NOTHING, remains } from "../helpers/outcome.ts";
 
@@ -21,7 +21,7 @@ test("containerd is ready when install is done, and not any more when uninstall 
   const networks = { podnet: { cniVersion: "1.0.0", name: "first", plugins } };
   const containerd = await Containerd.start(enclosure, {
     directory,
-    image: packImage(pod, host.stateDir),
+    image: packPod(pod, host.stateDir),
     networks,
   });
   all.defer(() => containerd.cri.close());
