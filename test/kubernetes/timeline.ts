@@ -1,7 +1,7 @@
 // What happened when: a line for each step, as it ends.
 import { writeSync } from "node:fs";
 
-/** Asks until the answer is that nothing is missing. */
+/** Asks until the answer is that nothing is missing. A question that fails is asked again. */
 export type Until = (missing: () => Missing | Promise<Missing>) => Promise<void>;
 
 /** What is not as it should be yet, in words; undefined when all is. */
@@ -24,7 +24,10 @@ export class Timeline {
     this.#interruption = interruption;
   }
 
-  /** Runs a step. Limits are for machines with other work, and no measure. Throws when it fails, or takes longer than its limit: with what was still missing then. */
+  /**
+   * Runs a step. Throws when it fails, or takes longer than its limit, with what was still missing then. Limits are for
+   * machines with other work, and no measure.
+   */
   async step(what: string, limitS: number, work: Work): Promise<void> {
     this.#interruption.throwIfAborted();
     const started = performance.now();
@@ -54,7 +57,7 @@ async function bounded(work: Work, limitS: number, interruption: AbortSignal): P
   let last: Missing;
   const until: Until = async (missing) => {
     for (;;) {
-      last = await missing();
+      last = await answered(missing);
       if (last === undefined) return;
       signal.throwIfAborted();
       await Bun.sleep(POLL_MS);
@@ -69,6 +72,14 @@ async function bounded(work: Work, limitS: number, interruption: AbortSignal): P
     if (interruption.aborted) throw new Error("interrupted");
     if (signal.aborted) throw new Error(`not within ${limitS} s${last === undefined ? "" : `: ${last}`}`);
     throw error;
+  }
+}
+
+async function answered(missing: () => Missing | Promise<Missing>): Promise<Missing> {
+  try {
+    return await missing();
+  } catch (error) {
+    return (error as Error).message.trim().split("\n").at(-1);
   }
 }
 
