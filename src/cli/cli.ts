@@ -1,6 +1,6 @@
 // What people get who type `slash32` at a prompt: a table of commands.
 import { VERSION } from "../generated/version.ts";
-import { type Command, Exit, type Terminal, UsageError } from "./command.ts";
+import { type Command, Exit, type Terminal, UsageError, wordsOf } from "./command.ts";
 import { table } from "./paint.ts";
 
 interface Entry {
@@ -85,7 +85,7 @@ async function runCommand(
     return await command.run(args, terminal);
   } catch (error) {
     if (error instanceof UsageError) return complain(error.message, `slash32 ${name} --help`, terminal);
-    terminal.err(`slash32 ${name}: ${error instanceof Error ? error.message : error}\n`);
+    terminal.err(`slash32 ${name}: ${wordsOf(error)}\n`);
     return Exit.found;
   }
 }

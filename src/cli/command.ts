@@ -27,6 +27,12 @@ export class UsageError extends Error {
   override readonly name = "UsageError";
 }
 
+/** What failed, and what failed on the way out of it. */
+export function wordsOf(error: unknown): string {
+  if (error instanceof SuppressedError) return `${wordsOf(error.suppressed)}; then: ${wordsOf(error.error)}`;
+  return error instanceof Error ? error.message : String(error);
+}
+
 type Options = Readonly<Record<string, { type: "string" | "boolean"; short?: string; multiple?: boolean }>>;
 
 /** Options and positional arguments; throws a UsageError for unknown ones. Short for `parseArgs` as Node has it. */

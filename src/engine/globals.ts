@@ -37,9 +37,11 @@ Object.assign(Uint8Array.prototype, {
 const clockGettime = bind("clock_gettime", 1);
 const CLOCK_MONOTONIC = 1; // include/uapi/linux/time.h
 
+// `struct timespec`, each half of its two numbers by itself: seconds since the machine was started fit into one.
+const time = new Uint32Array(4);
+
 /** Milliseconds, from whenever. */
 function now(): number {
-  const time = new BigInt64Array(2); // `struct timespec`
   clockGettime(CLOCK_MONOTONIC, ptr(time));
-  return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
+  return (time[0] as number) * 1e3 + (time[2] as number) / 1e6;
 }
