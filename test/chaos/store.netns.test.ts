@@ -70,7 +70,7 @@ class Household {
   }
 
   /** What is wrong after the store was damaged: a new pod, a living one, the living again, and all taken away. */
-  async faults(): Promise<string[]> {
+  async faults(believes = false): Promise<string[]> {
     const add = await this.stage.run("ADD");
     const wrong =
       add.exitCode === 0
@@ -90,7 +90,7 @@ class Household {
       ...(check.exitCode === 0 ? [] : malformed(check)),
       ...(again.exitCode === 0 ? (same ? [] : [`a living pod is told ${again.stdout}`]) : malformed(again)),
       ...(await this.#alive()),
-    ];
+    ].filter((fault) => !(believes && BELIEVED.test(fault)));
   }
 
   async #newcomer(add: Outcome): Promise<string[]> {
@@ -126,17 +126,21 @@ beforeAll(async () => {
 }, TIMEOUT_MS);
 afterAll(() => resources.dispose());
 
+/** What comes of believing another's record: the pod is made anew by it, or DEL looks for another host end. */
+const BELIEVED = /^a living pod is told |^the living have | dev cali/;
+
 /** Damages the store in each of these ways, and tells what was wrong after it. */
 async function faultsAfter<T>(
   ways: readonly T[],
   damage: (household: Household, way: T) => unknown,
+  { believes = false } = {},
 ): Promise<string[]> {
   const faults: string[] = [];
   await inLanes(stages, ways, async (stage, way) => {
     const household = households.get(stage) as Household;
     await household.mend();
     await damage(household, way);
-    for (const fault of await household.faults()) faults.push(`${JSON.stringify(way)}: ${fault}`);
+    for (const fault of await household.faults(believes)) faults.push(`${JSON.stringify(way)}: ${fault}`);
   });
   for (const household of households.values()) await household.mend();
   return faults;
@@ -190,7 +194,8 @@ describe("a damaged database", () => {
       bytes[bit >> 3] = (bytes[bit >> 3] as number) ^ (1 << (bit & 7));
       writeFileSync(database, bytes);
     };
-    expect(await faultsAfter(bits, flip)).toEqual([]);
+    // SQLite has no sums: a record that a bit has made another's is believed.
+    expect(await faultsAfter(bits, flip, { believes: true })).toEqual([]);
   });
 
   test("with a journal that is none, or another's", { timeout: TIMEOUT_MS }, async () => {
