@@ -120,8 +120,8 @@ function withoutAssets(code: string): string {
 /** ncc lists what it bundled; what the executable is linked with, and the validators' maker, it cannot know. */
 function collectLicences(): void {
   const bundled = BUNDLES.map(({ bundle }) => `${bundle}.${LICENCES}`).filter((path) => existsSync(path));
-  const { license, version } = JSON.parse(readFileSync("node_modules/ajv/package.json", "utf8"));
-  const texts = [`ajv ${version}\n${license}\n`, ...bundled.map((path) => readFileSync(path, "utf8"))].join("\n");
+  const ajv = readFileSync("node_modules/ajv/LICENSE", "utf8");
+  const texts = [`ajv\nMIT\n${ajv}\n`, ...bundled.map((path) => readFileSync(path, "utf8"))].join("\n");
   writeFileSync(join("dist", BUNDLED_LICENCES), texts);
   writeFileSync(join("dist", LICENCES), `${linkedLicences(HOST)}\n${texts}`);
   for (const path of bundled) rmSync(path);

@@ -56,12 +56,7 @@ export async function link(modules: readonly Module[], path: string, target = HO
   }
 }
 
-async function linkIn(
-  work: string,
-  modules: readonly Module[],
-  path: string,
-  target: Target,
-): Promise<void> {
+async function linkIn(work: string, modules: readonly Module[], path: string, target: Target): Promise<void> {
   const tables = join(work, "tables.c");
   writeFileSync(tables, `${symbolTable()}\n${moduleTable(await compiled(modules, work))}`);
 

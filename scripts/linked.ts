@@ -39,7 +39,9 @@ export const LINKED: readonly Component[] = [
 
 /** All licences, each below the name of what it is for. */
 export function linkedLicences(target: Target): string {
-  const texts = LINKED.map(({ name, origin }) => `${name}\n${readFileSync(origin(target).licenceFile, "utf8")}`);
+  const texts = LINKED.map(
+    ({ name, origin }) => `${name}\n${readFileSync(origin(target).licenceFile, "utf8")}`,
+  );
   return texts.join("\n\n");
 }
 
@@ -68,9 +70,11 @@ function compilersOwn({ triplet }: Target): Origin {
 
 /** A package that is installed, on this machine or in what sysroot.sh has made. */
 function packaged(name: string, sysroot = "/"): Origin {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query fills them in
+  const format = "--showformat=${Version} ${Architecture}\n";
   const { stdout } = execaSync("dpkg-query", [
     `--admindir=${join(sysroot, "var/lib/dpkg")}`,
-    ...["--show", "--showformat=${Version} ${Architecture}\n", `${name}:*`],
+    ...["--show", format, `${name}:*`],
   ]);
   const [version = "", architecture = ""] = stdout.split(/\s/);
   const licenceFile = join(sysroot, "usr/share/doc", name, "copyright");

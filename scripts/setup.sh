@@ -46,6 +46,7 @@ fi
 if [ "${1:-}" = release ]; then
   packages="$packages
   gcc-aarch64-linux-gnu        aarch64-linux-gnu-gcc
+  qemu-system-arm              qemu-system-aarch64
   qemu-user                    qemu-aarch64
   "
 fi
