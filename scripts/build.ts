@@ -14,12 +14,16 @@ import {
 import { dirname, join, relative } from "node:path";
 import { execa } from "execa";
 import { compileSchemas, writeIfChanged } from "./compile-schemas.ts";
-import { LINKED, link, MODULES } from "./link.ts";
+import { HOST, link, MODULES } from "./link.ts";
+import { linkedLicences } from "./linked.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const GENERATED = "src/generated";
 const STAMP = "build/inputs.sha256";
 const LICENCES = "licenses.txt";
+const BUNDLED_LICENCES = `bundled-${LICENCES}`;
+/** Whose code is in the bundles. */
+const PACKAGES = "packages.json";
 const INPUTS = [
   "src",
   "schemas",
@@ -27,6 +31,7 @@ const INPUTS = [
   "scripts/build-engine.sh",
   "scripts/compile-schemas.ts",
   "scripts/link.ts",
+  "scripts/linked.ts",
   "package.json",
   "package-lock.json",
   "tsconfig.json",
@@ -43,6 +48,8 @@ const PRODUCTS = [
   "src/generated/validators.ts",
   ...BUNDLES.map(({ bundle }) => bundle),
   `dist/${LICENCES}`,
+  `dist/${BUNDLED_LICENCES}`,
+  `dist/${PACKAGES}`,
   "bin/slash32",
 ];
 
@@ -68,10 +75,7 @@ async function build(): Promise<void> {
   rmSync("dist", { recursive: true, force: true });
   await step("schemas", compileSources);
   await step("tsc", () => run("tsc", ["--project", "tsconfig.build.json"]));
-  // One after the other: two of them write to one directory.
-  await step("ncc", async () => {
-    for (const each of BUNDLES) await bundle(each);
-  });
+  await step("ncc", bundleAll);
   await step("link", () => link(MODULES, "bin/slash32"));
   collectLicences();
   printTable([["total", seconds(started)], ...PRODUCTS.map((path): Row => [path, kilobytes(path)])]);
@@ -84,19 +88,28 @@ function compileSources(): void {
   writeIfChanged(`${GENERATED}/version.ts`, `export const VERSION = ${JSON.stringify(version)};\n`);
 }
 
-/** ncc calls every bundle index.js, and leaves a package.json beside it. */
-async function bundle({ entry, bundle }: Bundle): Promise<void> {
-  const aside = "build/ncc";
+/** One after the other: they write to one directory. The validators' maker is in none of them, its code is. */
+async function bundleAll(): Promise<void> {
+  const packages = new Set(["ajv"]);
+  for (const each of BUNDLES) for (const name of await bundle(each)) packages.add(name);
+  writeFileSync(join("dist", PACKAGES), `${JSON.stringify([...packages].sort())}\n`);
+}
+
+/** ncc calls every bundle index.js, and leaves a package.json beside it. Returns whose code it is. */
+async function bundle({ entry, bundle }: Bundle): Promise<string[]> {
+  const [aside, modules] = ["build/ncc", "build/modules.json"];
   await run("ncc", [
     ...["build", entry, "--out", aside, "--license", LICENCES],
     ...["bun:ffi", "engine"].flatMap((name) => ["--external", name]),
-    ...["--target", "es2022", "--no-cache", "--quiet"],
+    ...["--target", "es2022", "--no-cache", "--quiet", "--stats-out", modules],
   ]);
   const directory = dirname(bundle);
   mkdirSync(directory, { recursive: true });
   writeFileSync(bundle, withoutAssets(readFileSync(join(aside, "index.js"), "utf8")));
   if (existsSync(join(aside, LICENCES))) renameSync(join(aside, LICENCES), `${bundle}.${LICENCES}`);
   rmSync(aside, { recursive: true });
+  const names = readFileSync(modules, "utf8").matchAll(/"\.\/node_modules\/((?:@[^/"]+\/)?[^/"]+)\//g);
+  return Array.from(names, ([, name]) => name as string);
 }
 
 /** Where ncc would look for a package's other files: there are none, and the engine knows of no URL. */
@@ -107,13 +120,10 @@ function withoutAssets(code: string): string {
 /** ncc lists what it bundled; what the executable is linked with, and the validators' maker, it cannot know. */
 function collectLicences(): void {
   const bundled = BUNDLES.map(({ bundle }) => `${bundle}.${LICENCES}`).filter((path) => existsSync(path));
-  const { license, version } = JSON.parse(readFileSync("node_modules/ajv/package.json", "utf8"));
-  const texts = [
-    ...LINKED.map(({ name, licence }) => `${name}\n${readFileSync(licence, "utf8")}\n`),
-    `ajv ${version}\n${license}\n`,
-    ...bundled.map((path) => readFileSync(path, "utf8")),
-  ];
-  writeFileSync(join("dist", LICENCES), texts.join("\n"));
+  const ajv = readFileSync("node_modules/ajv/LICENSE", "utf8");
+  const texts = [`ajv\nMIT\n${ajv}\n`, ...bundled.map((path) => readFileSync(path, "utf8"))].join("\n");
+  writeFileSync(join("dist", BUNDLED_LICENCES), texts);
+  writeFileSync(join("dist", LICENCES), `${linkedLicences(HOST)}\n${texts}`);
   for (const path of bundled) rmSync(path);
 }
 

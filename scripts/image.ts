@@ -1,12 +1,12 @@
 // Packs slash32 as a container image, an archive that containerd, podman and registries' tools read:
-// dist/slash32-VERSION.tar. What the Dockerfile says is what is in it. A second executable is taken for another
-// architecture: image.ts [ARCHITECTURE=EXECUTABLE...]
+// dist/slash32-VERSION.tar. What the Dockerfile says is what is in it: for this architecture, or for all that there is a
+// release for.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ARCHITECTURE, packImage } from "./oci-archive.ts";
+import { releasedExecutables } from "./release/files.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const EXECUTABLE = "bin/slash32";
 const { name, description, license, version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
 
 /** As deploy/base calls it. Nobody can put another one under this name into a registry. */
@@ -29,8 +29,9 @@ export function packSlash32(path: string, executables: Readonly<Record<string, s
 }
 
 if (import.meta.main) {
-  const others = process.argv.slice(2).map((argument) => argument.split("="));
+  process.chdir(ROOT);
+  const executables = releasedExecutables() ?? { [ARCHITECTURE]: "bin/slash32" };
   const path = `dist/${name}-${version}.tar`;
-  packSlash32(join(ROOT, path), { [ARCHITECTURE]: join(ROOT, EXECUTABLE), ...Object.fromEntries(others) });
-  console.log(`${IMAGE} in ${path}`);
+  packSlash32(path, executables);
+  console.log(`${IMAGE} in ${path}: ${Object.keys(executables).join(" and ")}`);
 }

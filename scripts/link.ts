@@ -8,16 +8,17 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { execa } from "execa";
 
-/** What is linked in, and its licence. */
-export const LINKED = [
-  { name: "QuickJS", licence: join(engine(host()), "LICENSE") },
-  { name: "SQLite", licence: "/usr/share/doc/libsqlite3-0/copyright" },
-  { name: "OpenSSL", licence: "/usr/share/doc/libssl3/copyright" },
-  { name: "GNU C Library", licence: "/usr/share/doc/libc6/copyright" },
-] as const;
+/** The kind of machine that an executable is for, and the root of its libraries: this machine's if nothing is said. */
+export interface Target {
+  readonly triplet: string;
+  readonly sysroot?: string;
+}
+
+/** This machine. */
+export const HOST: Target = { triplet: `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu` };
 
 export interface Module {
   /** As it is imported. */
@@ -37,46 +38,38 @@ export const MODULES: readonly Module[] = [
   { name: "cli", bundle: "dist/cli/cli.js" },
 ];
 
-/** Made by build-engine.sh. */
-function engine(triplet: string): string {
-  return `node_modules/.cache/slash32/engine/quickjs-2025.04.26-${triplet}`;
+/** Where build-engine.sh puts QuickJS for a kind of machine. */
+export function engine({ triplet, sysroot = "node_modules/.cache/slash32/engine" }: Target): string {
+  return `${sysroot}/quickjs-2025.04.26-${triplet}`;
 }
 
-function host(): string {
-  return `${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`;
-}
-
-/** Makes the executable, for this machine's kind or another's. Rejects with what the compiler says. */
-export async function link(modules: readonly Module[], target: string, triplet = host()): Promise<void> {
-  for (const each of new Set([host(), triplet]))
-    await execa("sh", ["scripts/build-engine.sh", each], INHERIT);
+/** Makes the executable at `path`. Rejects with what the compiler says. */
+export async function link(modules: readonly Module[], path: string, target = HOST): Promise<void> {
+  for (const { triplet, sysroot } of new Set([HOST, target]))
+    await execa("sh", ["scripts/build-engine.sh", triplet, ...(sysroot ? [sysroot] : [])], INHERIT);
   mkdirSync("build", { recursive: true });
   const work = mkdtempSync("build/link-");
   try {
-    await linkIn(work, modules, target, triplet);
+    await linkIn(work, modules, path, target);
   } finally {
     rmSync(work, { recursive: true });
   }
 }
 
-async function linkIn(
-  work: string,
-  modules: readonly Module[],
-  target: string,
-  triplet: string,
-): Promise<void> {
+async function linkIn(work: string, modules: readonly Module[], path: string, target: Target): Promise<void> {
   const tables = join(work, "tables.c");
   writeFileSync(tables, `${symbolTable()}\n${moduleTable(await compiled(modules, work))}`);
 
   const aside = join(work, "slash32");
-  await execa(`${triplet}-gcc`, [
+  await execa(`${target.triplet}-gcc`, [
+    ...(target.sysroot ? [`--sysroot=${resolve(target.sysroot)}`] : []),
     ...["-O2", "-static", "-s", "-Wl,--gc-sections", "-o", aside],
-    ...["-I", engine(triplet), "src/engine/engine.c", "src/engine/memory.c", "-fno-builtin", tables],
-    ...[`${engine(triplet)}/libquickjs.a`, "-lsqlite3", "-lssl", "-lcrypto", "-lm"],
+    ...["-I", engine(target), "src/engine/engine.c", "src/engine/memory.c", "-fno-builtin", tables],
+    ...[`${engine(target)}/libquickjs.a`, "-lsqlite3", "-lssl", "-lcrypto", "-lm"],
   ]);
   // Written aside and renamed, so that a test or a runtime that starts it never meets half an executable.
-  mkdirSync(dirname(target), { recursive: true });
-  renameSync(aside, target);
+  mkdirSync(dirname(path), { recursive: true });
+  renameSync(aside, path);
 }
 
 const INHERIT = { stderr: "inherit" } as const;
@@ -84,7 +77,7 @@ const INHERIT = { stderr: "inherit" } as const;
 /** Bytecode is alike on all machines with 64 bits whose least significant byte comes first. */
 async function compiled(modules: readonly Module[], work: string): Promise<{ name: string; path: string }[]> {
   const compiler = join(work, "compile");
-  const quickjs = engine(host());
+  const quickjs = engine(HOST);
   await execa("gcc", [
     "-O2",
     "-I",

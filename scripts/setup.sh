@@ -1,6 +1,6 @@
 #!/bin/sh
-# setup.sh [kernels]: makes a Debian 12 with Node.js and npm ready to build and test slash32, also in other kernels
-# if so asked. Installs only what is missing: a second run changes nothing. Needs no package of its own, as it is the
+# setup.sh [kernels|release]: makes a Debian 12 with Node.js and npm ready to build and test slash32, also in other
+# kernels or for other machines if so asked. Installs only what is missing: a second run changes nothing. Needs no package of its own, as it is the
 # first thing that every npm script runs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -39,6 +39,15 @@ if [ "${1:-}" = kernels ]; then
   kmod                         depmod modprobe
   qemu-system-x86              qemu-system-x86_64
   xz-utils                     xz
+  "
+fi
+
+# And `npm run release`.
+if [ "${1:-}" = release ]; then
+  packages="$packages
+  gcc-aarch64-linux-gnu        aarch64-linux-gnu-gcc
+  qemu-system-arm              qemu-system-aarch64
+  qemu-user                    qemu-aarch64
   "
 fi
 

@@ -2,7 +2,7 @@
 import { ENOSPC } from "./errno.ts";
 import { access, close, open, readBytes, SystemError, statfs, statx, writeBytes } from "./libc.ts";
 
-// include/uapi/asm-generic/fcntl.h
+// include/uapi/asm-generic/fcntl.h. O_DIRECTORY and O_NOFOLLOW are none of ours: arm64 has other numbers for them.
 export const O_RDONLY = 0;
 export const O_WRONLY = 1;
 export const O_CREAT = 0o100;

@@ -48,12 +48,14 @@ function directory(name: string): Entry {
   return { name, mode: MODE.directory, bytes: new Uint8Array() };
 }
 
-function file(name: string, content: string | Uint8Array): Entry {
+/** Executable, as all are. */
+export function file(name: string, content: string | Uint8Array): Entry {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   return { name, mode: MODE.file, bytes };
 }
 
-function archive(entries: readonly Entry[]): Uint8Array {
+/** As the kernel wants it. */
+export function archive(entries: readonly Entry[]): Uint8Array {
   const end = { name: "TRAILER!!!", mode: 0, bytes: new Uint8Array() };
   return Buffer.concat([...entries, end].flatMap((entry, at) => packed(entry, at + 1)));
 }
