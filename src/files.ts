@@ -70,7 +70,11 @@ export function readText(source: number | string): string {
 
 /** The whole text; waits for a reader who is slow (EAGAIN). Throws a SystemError, EPIPE where the reader is gone. */
 export function writeText(fd: number, text: string): void {
-  const bytes = encoder.encode(text);
+  writeAll(fd, encoder.encode(text));
+}
+
+/** `writeText` of bytes. */
+export function writeAll(fd: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; ) {
     try {
       at += writeBytes(fd, bytes.subarray(at));

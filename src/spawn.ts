@@ -1,21 +1,11 @@
 // Other programs: started, bounded in time and in what they say, and never left behind. Nothing here waits for an end of
 // file: a grandchild that was left running keeps a pipe open for as long as it lives.
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
-import {
-  checked,
-  close,
-  cString,
-  open,
-  pollReadable,
-  readBytes,
-  SystemError,
-  textAt,
-  writeBytes,
-} from "./libc.ts";
+import { concat } from "./bytes.ts";
+import { O_NONBLOCK, O_RDONLY, openFile, writeText } from "./files.ts";
+import { checked, close, cString, pollReadable, readBytes, SystemError, textAt } from "./libc.ts";
 
 // include/uapi/asm-generic/fcntl.h
-const O_RDONLY = 0;
-const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 const F_SETFL = 4;
 // include/uapi/linux/memfd.h, fs.h
@@ -150,13 +140,7 @@ class Output implements Disposable {
   }
 
   get text(): string {
-    const whole = new Uint8Array(this.#bytes);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      whole.set(chunk, at);
-      at += chunk.length;
-    }
-    return new TextDecoder().decode(whole);
+    return new TextDecoder().decode(concat(this.#chunks));
   }
 
   #readSome(chunk: Uint8Array): number {
@@ -179,14 +163,13 @@ function inputFile(text: string | undefined): Disposable & { readonly fd: number
   const name = cString("input", "memfd_create");
   const fd =
     text === undefined
-      ? open("/dev/null", O_RDONLY)
+      ? openFile("/dev/null", O_RDONLY)
       : checked("memfd_create", () => libc.memfd_create(ptr(name), MFD_CLOEXEC));
   const file = { fd, [Symbol.dispose]: () => close(fd) };
   if (text === undefined) return file;
   using undo = new DisposableStack();
   undo.use(file);
-  const bytes = new TextEncoder().encode(text);
-  for (let at = 0; at < bytes.length; ) at += writeBytes(fd, bytes.subarray(at));
+  writeText(fd, text);
   checked("lseek", () => libc.lseek(fd, 0, SEEK_SET));
   undo.move();
   return file;

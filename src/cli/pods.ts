@@ -1,5 +1,4 @@
 // The pods of this host, from the stores and from the kernel: each pod once, whichever of the two knows it.
-
 import { type Address, parseAddress, sameAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
 import { ownerOf } from "../datapath/endpoint.ts";

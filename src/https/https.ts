@@ -1,4 +1,5 @@
 // HTTPS, as much of it as asking an API server takes: GET, one answer for each connection (RFC 9112).
+import { concat } from "../bytes.ts";
 import { formatServer, type Server } from "./tcp.ts";
 import { TlsConnection, type TlsOptions } from "./tls.ts";
 
@@ -78,7 +79,7 @@ function readChunks(incoming: Incoming): Uint8Array {
     if (incoming.line() !== "") throw strange("a chunk is longer than it says");
   }
   while (incoming.line() !== "");
-  return joined(chunks);
+  return concat(chunks);
 }
 
 /** Bytes as they come, taken by lines and by lengths. */
@@ -126,19 +127,9 @@ export class Incoming {
   #more(): boolean {
     const chunk = new Uint8Array(CHUNK_BYTES);
     const length = this.#read(chunk);
-    this.#pending = joined([this.#pending, chunk.subarray(0, length)]);
+    this.#pending = concat([this.#pending, chunk.subarray(0, length)]);
     return length > 0;
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((total, { length }) => total + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 function strange(what: string): Error {

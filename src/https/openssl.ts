@@ -1,6 +1,6 @@
 // OpenSSL (3.0 and later): as much of it as a TLS client needs. Integers and pointers only.
 import { dlopen, FFIType, type Pointer, ptr } from "bun:ffi";
-import { textAt } from "../libc.ts";
+import { cString, textAt } from "../libc.ts";
 
 // include/openssl/ssl.h, tls1.h
 const SSL_VERIFY_PEER = 1;
@@ -67,7 +67,7 @@ export function newContext(caFile: string): Handle {
   const context = lib.SSL_CTX_new(lib.TLS_client_method());
   if (context === null) throw new Error(`Cannot set up TLS: ${lastWords()}`);
   forgetErrors();
-  const path = cString(caFile); // kept as long as it is read
+  const path = cString(caFile, "read certificates"); // kept as long as it is read
   if (lib.SSL_CTX_load_verify_locations(context, ptr(path), null) !== 1) {
     const reason = lastWords();
     lib.SSL_CTX_free(context);
@@ -83,7 +83,7 @@ export function newSession(context: Handle, fd: number, name: string): Handle {
   const lib = openssl();
   const session = lib.SSL_new(context);
   if (session === null) throw new Error(`Cannot set up TLS: ${lastWords()}`);
-  const host = cString(name);
+  const host = cString(name, "set up TLS");
   lib.SSL_ctrl(session, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, ptr(host));
   lib.SSL_set_fd(session, fd);
   return session;
@@ -127,7 +127,7 @@ export function isPeer(session: Handle, address: string, name: string): boolean 
   const certificate = lib.SSL_get1_peer_certificate(session);
   if (certificate === null) return false;
   try {
-    const [ip, host] = [cString(address), cString(name)];
+    const [ip, host] = [cString(address, "compare names"), cString(name, "compare names")];
     return (
       lib.X509_check_ip_asc(certificate, ptr(ip), 0) === 1 ||
       lib.X509_check_host(certificate, ptr(host), host.length - 1, 0, null) === 1
@@ -154,8 +154,4 @@ export function lastWords(): string {
   const words = new TextDecoder().decode(buffer.subarray(0, buffer.indexOf(0)));
   // "error:0A000086:SSL routines::certificate verify failed"
   return words.split(":").at(-1) ?? words;
-}
-
-function cString(text: string): Uint8Array {
-  return new TextEncoder().encode(`${text}\0`);
 }

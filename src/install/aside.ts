@@ -10,8 +10,9 @@ import {
   openFile,
   statusOf,
   withFile,
+  writeAll,
 } from "../files.ts";
-import { readBytes, sameBytes, setMode, sync, writeBytes } from "../libc.ts";
+import { readBytes, sameBytes, setMode, sync } from "../libc.ts";
 import { basename, dirname, join } from "../paths.ts";
 
 // Container runtimes load neither hidden files nor such endings.
@@ -63,17 +64,14 @@ export class Aside implements Disposable {
 export function holds(path: string, content: Content, mode: number): boolean {
   const status = findEntry(path);
   if (status?.kind !== "file" || status.mode !== mode || status.bytes !== lengthOf(content)) return false;
-  const fd = openFile(path, O_RDONLY);
-  try {
+  return withFile(path, O_RDONLY, (fd) => {
     const buffer = new Uint8Array(Math.min(CHUNK_BYTES, Math.max(1, status.bytes)));
     for (const piece of pieces(content)) {
       const found = buffer.subarray(0, piece.length);
       if (fill(fd, found) !== piece.length || !sameBytes(found, piece)) return false;
     }
     return true;
-  } finally {
-    closeFile(fd);
-  }
+  });
 }
 
 /** Takes a file out of the way, for runtimes as good as removed, and returns its new name. */
@@ -110,9 +108,7 @@ function names(directory: string): string[] {
 
 function copy(content: Content, path: string, mode: number): void {
   const write = (fd: number) => {
-    for (const piece of pieces(content)) {
-      for (let at = 0; at < piece.length; ) at += writeBytes(fd, piece.subarray(at));
-    }
+    for (const piece of pieces(content)) writeAll(fd, piece);
     setMode(fd, mode); // whatever the umask is
     sync(fd);
   };

@@ -1,5 +1,4 @@
 // What has to become of the node: a list of files, held against those that are there.
-
 import { type ConfFile, isOurs, readConfDir } from "../cli/node/configuration.ts";
 import { Files } from "../cli/node/files.ts";
 import type { Node } from "../cni/node.ts";

@@ -1,5 +1,4 @@
 // Which list is installed: one of ours, or the operator's own; and whether ADD could work with it on this node.
-
 import { type Family, parsePrefix } from "../address.ts";
 import { UsageError } from "../cli/command.ts";
 import { ownPart, readConfFile } from "../cli/node/configuration.ts";

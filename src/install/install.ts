@@ -1,5 +1,4 @@
 // slash32 install: puts the executable, what is true of this node, and a configuration list in their places.
-
 import { type Command, Exit, readArguments, type Terminal, UsageError } from "../cli/command.ts";
 import { painter } from "../cli/paint.ts";
 import type { NetconfDocument } from "../cni/netconf.ts";

@@ -1,5 +1,4 @@
 // All that is of slash32 on a node, each by the mark that makes it ours, in the order in which it is to go.
-
 import { formatPrefix } from "../address.ts";
 import { type ConfFile, readConfFile } from "../cli/node/configuration.ts";
 import { Files } from "../cli/node/files.ts";

@@ -1,5 +1,4 @@
 // A configuration list: slash32 and what usually follows it, in a version that all of them speak.
-
 import { UsageError } from "../cli/command.ts";
 import type { PluginEntry } from "../cli/node/configuration.ts";
 import { CniError } from "../cni/error.ts";

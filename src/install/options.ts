@@ -1,5 +1,4 @@
 // What both commands are told alike: where the node is.
-
 import { DEFAULT_STATE_DIR } from "../cni/netconf.ts";
 import { absolutePath } from "../directories.ts";
 import { Places } from "./places.ts";

@@ -1,5 +1,4 @@
 // The runtime's side: its configuration directory, and the executables it starts.
-
 import { VERSION } from "../../generated/version.ts";
 import { join } from "../../paths.ts";
 import { type ConfFile, isOurs } from "../node/configuration.ts";

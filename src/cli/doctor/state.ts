@@ -1,5 +1,4 @@
 // Where the leases are kept, and whether there are any left to give.
-
 import { CniError, errorObject } from "../../cni/error.ts";
 import { nodePath, readNode } from "../../cni/node.ts";
 import { fileSystemOf } from "../../files.ts";

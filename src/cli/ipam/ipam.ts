@@ -1,5 +1,4 @@
 // slash32 ipam: the store for people. What it holds, whether the kernel agrees, and settling it where not.
-
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_STATE_DIR, validDocument } from "../../cni/netconf.ts";
 import { rangeSets } from "../../cni/source.ts";

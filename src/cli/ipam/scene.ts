@@ -1,5 +1,4 @@
 // What all of `slash32 ipam` looks at: the stores below one directory, and the host they speak of.
-
 import { type Address, hostPrefix, samePrefix } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { ownerOf } from "../../datapath/endpoint.ts";

@@ -1,5 +1,4 @@
 // slash32 ipam show: who holds what, and how full the ranges are.
-
 import { formatAddress } from "../../address.ts";
 import { attachmentKey } from "../../attachment.ts";
 import { listDirectory } from "../../directories.ts";

@@ -1,5 +1,4 @@
 // Everything that store and kernel disagree on, both ways; found, and settled where that is wanted.
-
 import { type Address, formatAddress, formatPrefix, sameAddress } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { leasesInKernel } from "../../cni/witness.ts";

@@ -1,4 +1,5 @@
 // Files of lines that are still being written, and put aside when they are full.
+import { concat } from "../../bytes.ts";
 import { closeFile, findStatus, O_RDONLY, openFile, readAll, readText, statusOf } from "../../files.ts";
 import { journalFiles } from "../../journal.ts";
 
@@ -53,9 +54,7 @@ export class Tail implements Disposable {
     if (this.#fd === undefined) return [];
     const read = readAll(this.#fd);
     this.#bytesRead += read.length;
-    const bytes = new Uint8Array(this.#rest.length + read.length);
-    bytes.set(this.#rest);
-    bytes.set(read, this.#rest.length);
+    const bytes = concat([this.#rest, read]);
     const end = bytes.lastIndexOf(LINE_FEED) + 1;
     this.#rest = bytes.slice(end);
     return linesOf(new TextDecoder().decode(bytes.subarray(0, end)));

@@ -1,5 +1,4 @@
 // The CNI configuration directory, read as container runtimes read it.
-
 import { CniError, errorObject } from "../../cni/error.ts";
 import { type IpamConfig, type Netconf, readNetconf, validDocument } from "../../cni/netconf.ts";
 import type { RangeConfig } from "../../ipam/range.ts";

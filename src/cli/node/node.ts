@@ -1,5 +1,4 @@
 // The node as the checks see it: its files, its kernel, its networks. Everything is read once, when first asked for.
-
 import type { Family } from "../../address.ts";
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_PREFIX, DEFAULT_STATE_DIR, type NetconfDocument } from "../../cni/netconf.ts";

@@ -1,6 +1,5 @@
 // A network's store, read without waiting for ever and without changing it: a store that is broken must be reported
 // and not be made anew.
-
 import { findStatus } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { Store } from "../../ipam/store.ts";

@@ -1,5 +1,4 @@
 // Whether anybody listens at the port that was asked for.
-
 import { type Address, addressBytes, formatAddress } from "../../address.ts";
 import type { Namespace } from "../../datapath/netns.ts";
 import { readText } from "../../files.ts";

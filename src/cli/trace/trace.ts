@@ -1,5 +1,4 @@
 // `slash32 trace FROM TO[:port]`: why a packet arrives, or where it is lost.
-
 import { parseAddress } from "../../address.ts";
 import { DEFAULT_STATE_DIR } from "../../cni/netconf.ts";
 import { findLink } from "../../datapath/host.ts";

@@ -1,5 +1,6 @@
 // Netlink attributes: type-length-value records, padded to four bytes, nested at will.
 // Source: include/uapi/linux/netlink.h (struct nlattr). Integers are in host order: little-endian on all we run on.
+import { concat } from "../../bytes.ts";
 
 const NLA_HDRLEN = 4;
 const NLA_TYPE_MASK = 0x3fff; // without NLA_F_NESTED and NLA_F_NET_BYTEORDER
@@ -107,16 +108,4 @@ export function readString(payload: Uint8Array | undefined): string | undefined 
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-export function concat(chunks: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const chunk of chunks) length += chunk.length;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole;
 }

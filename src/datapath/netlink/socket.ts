@@ -1,7 +1,7 @@
 // A conversation with the kernel: requests out, answers in. Every refusal that leaves here is a NetlinkError.
+import { concat } from "../../bytes.ts";
 import { errnoName } from "../../errno.ts";
 import { close, describeErrno, receive, SystemError, send, setSocketOption, socket } from "../../libc.ts";
-import { concat } from "./attribute.ts";
 import { NetlinkError } from "./error.ts";
 import {
   decodeMessages,

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
+import { concat } from "../../../src/bytes.ts";
 import {
   AttributeWriter,
   align,
-  concat,
   readAttributes,
   readString,
   readU32,

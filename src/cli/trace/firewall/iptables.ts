@@ -1,7 +1,6 @@
 // The rules of iptables, as `iptables-save` prints them: those of iptables-legacy, which nft does not show, and those of
 // iptables-nft, of which nft tells no more than the names of modules. Turned into nft's words, so that one evaluation
 // serves all. What is not understood becomes an expression that nobody can decide.
-
 import { formatAddress, type Prefix, parseAddress, parsePrefix, width } from "../../../address.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
 import { readText } from "../../../files.ts";

@@ -1,5 +1,4 @@
 // Sockets of the probe: one that sends, and in each namespace one that sees every frame, whichever interface it takes.
-
 import { type Address, addressBytes } from "../../../address.ts";
 import { linkName } from "../../../datapath/host.ts";
 import { viewOf } from "../../../datapath/netlink/attribute.ts";

@@ -1,4 +1,5 @@
 // The probe's packet, and its recognition on the wire. Pure: bytes in, words out.
+
 import {
   type Address,
   addressBytes,
@@ -6,7 +7,8 @@ import {
   formatAddress,
   sameAddress,
 } from "../../../address.ts";
-import { concat, viewOf } from "../../../datapath/netlink/attribute.ts";
+import { concat } from "../../../bytes.ts";
+import { viewOf } from "../../../datapath/netlink/attribute.ts";
 import type { Way } from "../fact.ts";
 import type { Flow, Protocol } from "../flow.ts";
 

@@ -1,5 +1,4 @@
 // `--probe`: one packet, sent from where FROM is, and where it and its answer were seen.
-
 import type { Namespace } from "../../../datapath/netns.ts";
 import { randomWords, SystemError, sleep } from "../../../libc.ts";
 import type { Way } from "../fact.ts";
