@@ -22,7 +22,12 @@ export interface HttpAnswer {
   readonly body: string;
 }
 
-/** Asks once, and waits for all of the answer. Throws a TlsError or a SystemError, and an Error for what is no HTTP. */
+/** An answer that is no HTTP, or not all of it. Whoever gave it may be on the way to something better. */
+export class HttpError extends Error {
+  override readonly name = "HttpError";
+}
+
+/** Asks once, and waits for all of the answer. Throws a TlsError, a SystemError, or an HttpError. */
 export function get(server: Server, { path, token, ...options }: Question): HttpAnswer {
   using connection = TlsConnection.open(server, options);
   const lines = [
@@ -132,14 +137,14 @@ export class Incoming {
   }
 }
 
-function strange(what: string): Error {
-  return new Error(`Cannot read the server's answer: ${what}`);
+function strange(what: string): HttpError {
+  return new HttpError(`Cannot read the server's answer: ${what}`);
 }
 
-function tooLong(): Error {
+function tooLong(): HttpError {
   return strange("it is too long");
 }
 
-function cutOff(): Error {
+function cutOff(): HttpError {
   return strange("it ends in the middle");
 }

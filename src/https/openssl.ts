@@ -15,6 +15,7 @@ export const SSL_ERROR_WANT_WRITE = 3;
 export const SSL_ERROR_ZERO_RETURN = 6;
 // include/openssl/x509_vfy.h
 const X509_V_OK = 0;
+const X509_V_FLAG_PARTIAL_CHAIN = 0x80000;
 
 /** An object of OpenSSL's. */
 export type Handle = Pointer | bigint;
@@ -27,6 +28,7 @@ function open() {
     SSL_CTX_ctrl: { args: ["ptr", "i32", FFIType.i64_fast, "ptr"], returns: FFIType.i64_fast },
     SSL_CTX_load_verify_locations: { args: ["ptr", "ptr", "ptr"], returns: "i32" },
     SSL_CTX_set_verify: { args: ["ptr", "i32", "ptr"], returns: "void" },
+    SSL_CTX_get0_param: { args: ["ptr"], returns: "ptr" },
     SSL_new: { args: ["ptr"], returns: "ptr" },
     SSL_free: { args: ["ptr"], returns: "void" },
     SSL_ctrl: { args: ["ptr", "i32", FFIType.i64_fast, "ptr"], returns: FFIType.i64_fast },
@@ -45,6 +47,7 @@ function open() {
     X509_check_host: { args: ["ptr", "ptr", "u64", "u32", "ptr"], returns: "i32" },
     X509_check_ip_asc: { args: ["ptr", "ptr", "u32"], returns: "i32" },
     X509_free: { args: ["ptr"], returns: "void" },
+    X509_VERIFY_PARAM_set_flags: { args: ["ptr", "u64"], returns: "i32" },
     X509_verify_cert_error_string: { args: [FFIType.i64_fast], returns: "ptr" },
   });
   return { ...ssl, ...crypto };
@@ -59,7 +62,8 @@ function openssl(): ReturnType<typeof open> {
 }
 
 /**
- * A client's context, for TLS 1.2 and later, that trusts nobody but the certificates in the file (PEM). Throws when they
+ * A client's context, for TLS 1.2 and later, that trusts nobody but the certificates in the file (PEM), be they roots or,
+ * as in a cluster below a company's own authority, certificates that a root not in the file has signed. Throws when they
  * cannot be read. The caller frees it.
  */
 export function newContext(caFile: string): Handle {
@@ -74,6 +78,7 @@ export function newContext(caFile: string): Handle {
     throw new Error(`Cannot read certificates from ${caFile}: ${reason}`);
   }
   lib.SSL_CTX_set_verify(context, SSL_VERIFY_PEER, null);
+  lib.X509_VERIFY_PARAM_set_flags(lib.SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
   lib.SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, TLS1_2_VERSION, null);
   return context;
 }

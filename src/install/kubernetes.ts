@@ -1,7 +1,7 @@
 // The node as Kubernetes knows it, asked for as a pod asks: by its service account, and for its pod CIDRs alone.
 import { parseAddress } from "../address.ts";
 import { readText } from "../files.ts";
-import { get, type HttpAnswer } from "../https/https.ts";
+import { get, type HttpAnswer, HttpError } from "../https/https.ts";
 import { formatServer, type Server } from "../https/tcp.ts";
 import { TlsError } from "../https/tls.ts";
 import { SystemError, sleep } from "../libc.ts";
@@ -62,7 +62,10 @@ function serverIn(environment: Readonly<Record<string, string | undefined>>): Se
   const port = Number(portText);
   const address = parseAddress(host);
   if (address === undefined) {
-    throw new Error(`Cannot use KUBERNETES_SERVICE_HOST=${JSON.stringify(host)}: expected an address`);
+    throw new Error(
+      `Cannot use KUBERNETES_SERVICE_HOST=${JSON.stringify(host)}: expected an address; ` +
+        "set it to one in the DaemonSet's env",
+    );
   }
   if (!(Number.isInteger(port) && port > 0 && port < 65_536)) {
     throw new Error(
@@ -103,7 +106,8 @@ function ask(server: Server, name: string, deadline: number): Outcome {
 
 /** An API server that is not reached yet may be reached in a moment; one that is not trusted will not be. */
 function isPassing(error: unknown): boolean {
-  return error instanceof SystemError || (error instanceof TlsError && error.code !== "untrusted");
+  if (error instanceof TlsError) return error.code !== "untrusted";
+  return error instanceof SystemError || error instanceof HttpError;
 }
 
 /** What a status says that waiting does not mend. */
@@ -119,13 +123,23 @@ function read({ status, reason, body }: HttpAnswer, name: string): Outcome {
   if (refusal) throw new Error(`Cannot read ${node}: ${status} ${reason}: ${refusal}`);
   if (status !== 200) return { pending: `Cannot read ${node}: ${status} ${reason}` };
   const podCidrs = podCidrsIn(body);
+  if (podCidrs === undefined) return { pending: `Cannot read ${node}: the answer is no JSON object` };
   return podCidrs.length > 0 ? { podCidrs } : { pending: `${node} has no spec.podCIDRs yet` };
 }
 
-/** `podCIDR` is the first of them, and all that Kubernetes before 1.16 has. */
-function podCidrsIn(body: string): string[] {
-  const { spec } = JSON.parse(body) as { spec?: { podCIDRs?: unknown; podCIDR?: unknown } };
-  const { podCIDRs, podCIDR } = spec ?? {};
+/**
+ * `podCIDR` is the first of them, and all that Kubernetes before 1.16 has. `undefined` for what no API server answers,
+ * but a load balancer before it may.
+ */
+function podCidrsIn(body: string): string[] | undefined {
+  let node: { spec?: { podCIDRs?: unknown; podCIDR?: unknown } } | null;
+  try {
+    node = JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+  if (typeof node !== "object" || node === null) return undefined;
+  const { podCIDRs, podCIDR } = node.spec ?? {};
   const list = Array.isArray(podCIDRs) && podCIDRs.length > 0 ? podCIDRs : [podCIDR];
   return list.filter((cidr) => typeof cidr === "string" && cidr !== "");
 }

@@ -10,6 +10,8 @@ import type { TestNetns } from "./lab.ts";
 export type ServedAnswer = {
   readonly status?: number;
   readonly body?: unknown;
+  /** Instead of a body that is JSON. */
+  readonly text?: string;
   /** In chunks; not at all; not to the end. Default: at once, with its length. */
   readonly how?: "chunked" | "silent" | "cut";
 };

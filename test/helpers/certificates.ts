@@ -1,6 +1,6 @@
 /** Certificates made by openssl(1): an authority, and those it signs. */
 
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execaSync } from "execa";
@@ -14,6 +14,8 @@ export type Claims = {
   readonly subject?: string;
   /** Of yesterday. */
   readonly expired?: boolean;
+  /** Whether it may sign others. */
+  readonly isAuthority?: boolean;
 };
 
 /** In a directory that goes when the authority goes. */
@@ -23,8 +25,15 @@ export class TestAuthority implements Disposable {
   readonly caFile = join(this.directory, "ca.crt");
   #count = 0;
 
-  constructor() {
-    this.#openssl("req", "-x509", "-subj", "/CN=test authority", ...newKey("ca"), "-out", "ca.crt");
+  /** Signed by itself, or by the one above it. */
+  constructor(above?: TestAuthority) {
+    if (above) {
+      const { key, certificate } = above.sign({ subject: "/CN=test authority below", isAuthority: true });
+      copyFileSync(key, join(this.directory, "ca.key"));
+      copyFileSync(certificate, this.caFile);
+    } else {
+      this.#openssl("req", "-x509", "-subj", "/CN=test authority", ...newKey("ca"), "-out", "ca.crt");
+    }
     writeFileSync(join(this.directory, "index"), "");
     writeFileSync(
       join(this.directory, "ca.conf"),
@@ -35,11 +44,14 @@ export class TestAuthority implements Disposable {
   }
 
   /** Paths of a new key and its certificate. */
-  sign({ names = [], subject = "/CN=test server", expired = false }: Claims): Certificate {
+  sign({ names = [], subject = "/CN=test server", expired = false, isAuthority }: Claims): Certificate {
     this.#count += 1;
     const name = `signed-${this.#count}`;
-    const alternatives = names.length > 0 ? ["-addext", `subjectAltName=${names.join(",")}`] : [];
-    this.#openssl("req", "-subj", subject, ...newKey(name), ...alternatives, "-out", `${name}.csr`);
+    const extensions = [
+      ...(names.length > 0 ? ["-addext", `subjectAltName=${names.join(",")}`] : []),
+      ...(isAuthority ? ["-addext", "basicConstraints=critical,CA:true"] : []),
+    ];
+    this.#openssl("req", "-subj", subject, ...newKey(name), ...extensions, "-out", `${name}.csr`);
     const dates = [
       "-startdate",
       "20200101000000Z",

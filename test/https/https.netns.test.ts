@@ -11,16 +11,18 @@ import { TestNetns } from "../helpers/lab.ts";
 import { thrown } from "../helpers/thrown.ts";
 
 const NAME = "kubernetes.default.svc";
-const ADDRESSES = ["10.96.0.1", "10.96.0.2", "10.96.0.3", "10.96.0.4", "fd00:96::1"] as const;
+const ADDRESSES = ["10.96.0.1", "10.96.0.2", "10.96.0.3", "10.96.0.4", "10.96.0.5", "fd00:96::1"] as const;
 type Known = (typeof ADDRESSES)[number];
 
 let authority: TestAuthority;
+let below: TestAuthority;
 let netns: TestNetns;
 let namespace: Namespace;
 const servers = new Map<Known, ApiServer>();
 
 beforeAll(async () => {
   authority = new TestAuthority();
+  below = new TestAuthority(authority);
   netns = new TestNetns("api");
   netns.ipBatch("link set lo up", ...ADDRESSES.map((address) => `address add ${address} dev lo`));
   namespace = Namespace.open(netns.path);
@@ -29,10 +31,12 @@ beforeAll(async () => {
     "10.96.0.2": { names: [`DNS:${NAME}`] },
     "10.96.0.3": { names: ["IP:10.96.0.1", "DNS:kubernetes.example"] },
     "10.96.0.4": { names: ["IP:10.96.0.4"], expired: true },
+    "10.96.0.5": { names: ["IP:10.96.0.5"] },
     "fd00:96::1": { names: ["IP:fd00:96::1"] },
   };
   for (const address of ADDRESSES) {
-    servers.set(address, await ApiServer.start(netns, address, authority.sign(claims[address])));
+    const signer = address === "10.96.0.5" ? below : authority;
+    servers.set(address, await ApiServer.start(netns, address, signer.sign(claims[address])));
   }
 });
 
@@ -40,6 +44,7 @@ afterAll(() => {
   for (const server of servers.values()) server[Symbol.dispose]();
   namespace[Symbol.dispose]();
   netns[Symbol.dispose]();
+  below[Symbol.dispose]();
   authority[Symbol.dispose]();
 });
 
@@ -80,6 +85,10 @@ describe("a server is trusted", () => {
   test("by its name", () => {
     expect(ask("10.96.0.2", { answer: { body: 1 } }).body).toBe("1");
   });
+
+  test("by an authority that is not its own root: a company's is above the cluster's", () => {
+    expect(ask("10.96.0.5", { answer: { body: 1 }, caFile: below.caFile }).body).toBe("1");
+  });
 });
 
 describe("a server is not trusted, and gets no token,", () => {
@@ -91,6 +100,11 @@ describe("a server is not trusted, and gets no token,", () => {
       code: "untrusted",
       message: expect.stringMatching(/^Cannot trust the server's certificate: .*(issuer|signature)/),
     });
+  });
+
+  test("when a sibling of its authority is all that is trusted", () => {
+    using sibling = new TestAuthority(authority);
+    expect(refused("10.96.0.5", { caFile: sibling.caFile })).toMatchObject({ code: "untrusted" });
   });
 
   test("when the certificate is another server's", () => {

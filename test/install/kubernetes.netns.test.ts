@@ -105,6 +105,22 @@ describe("are not learned, and the node is as before:", () => {
     expect(refused({}, "--timeout", "900ms")).toContain("503 Service Unavailable");
   });
 
+  test.each([
+    ["no JSON", { text: "<html>starting</html>" }],
+    ["no object", { body: "starting" }],
+  ])("the answer is %s, as long as it is waited for", (_, answer) => {
+    server.serve(PATH, answer);
+    expect(refused({}, "--timeout", "900ms")).toBe(
+      'Cannot learn the pod CIDRs of node "worker-1" in 0.9 s: ' +
+        'Cannot read node "worker-1": the answer is no JSON object',
+    );
+  });
+
+  test("the answer ends in the middle, as long as it is waited for", () => {
+    server.serve(PATH, { body: { spec: {} }, how: "cut" });
+    expect(refused({}, "--timeout", "900ms")).toMatch(/^Cannot learn .* in 0\.9 s: Cannot ask https:/);
+  });
+
   test("the server is another one's", () => {
     using other = new TestAuthority();
     copyFileSync(other.caFile, `${SERVICE_ACCOUNT}/ca.crt`);
@@ -130,7 +146,7 @@ describe("are not learned, and the node is as before:", () => {
     [
       "KUBERNETES_SERVICE_HOST",
       "kubernetes",
-      /^Cannot use KUBERNETES_SERVICE_HOST="kubernetes": expected an address$/,
+      /^Cannot use KUBERNETES_SERVICE_HOST="kubernetes": expected an address; set it to one in the DaemonSet's env$/,
     ],
     ["KUBERNETES_SERVICE_PORT", "https", /^Cannot use KUBERNETES_SERVICE_PORT="https": expected a port/],
   ])("%s is %j", (name, value, words) => {
