@@ -82,7 +82,13 @@ export function setAside(path: string): string {
   return aside;
 }
 
-/** What was set aside, and by whom it was called before. */
+/** Undoes `setAside`. */
+export function putBack(aside: string, path: string): void {
+  renameFile(aside, path);
+  syncDirectory(dirname(path));
+}
+
+/** What was set aside, and how it was called before. */
 export function listSetAside(directory: string): { readonly path: string; readonly name: string }[] {
   return names(directory)
     .filter((name) => name.startsWith(".") && name.endsWith(OLD))

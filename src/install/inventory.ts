@@ -9,8 +9,8 @@ import { listDirectory } from "../directories.ts";
 import { findEntry } from "../files.ts";
 import { listStores, removeStore } from "../ipam/store.ts";
 import { journalFiles } from "../journal.ts";
-import { basename, join } from "../paths.ts";
-import { listSetAside, listUnfinished, remove, setAside } from "./aside.ts";
+import { basename, dirname, join } from "../paths.ts";
+import { listSetAside, listUnfinished, putBack, remove, setAside } from "./aside.ts";
 import { attachmentsOn } from "./attachments.ts";
 import { listsOf } from "./changes.ts";
 import { removeIfEmpty } from "./lock.ts";
@@ -21,8 +21,11 @@ export interface Item {
   readonly what: string;
   /** On the node; or how else it is called. */
   readonly path: string;
-  /** Takes effect at once for a runtime, and is the same again for whoever was killed after it. */
-  hide?(): void;
+  /**
+   * Takes effect at once for a runtime, and is the same again for whoever was killed after it. Returns what makes it
+   * undone.
+   */
+  hide?(): () => void;
   /** Absent for what is not ours to remove. */
   readonly remove?: () => void;
   /** What a person may type where it is not ours. */
@@ -37,6 +40,7 @@ export function inventory(places: Places, host: Namespace): Item[] {
     places.stateDir,
     ...documents.map(({ stateDir }) => stateDir ?? DEFAULT_STATE_DIR),
   ]);
+  const logFiles = documents.flatMap(({ logFile }) => (logFile === undefined ? [] : journalFiles(logFile)));
   return [
     ...listsOf(places).filter(isByHand).map(byHand),
     ...attachmentsOn(
@@ -47,11 +51,11 @@ export function inventory(places: Places, host: Namespace): Item[] {
     ),
     ...strayRoutes(host),
     ...[...stateDirs].flatMap((stateDir) => stateIn(places, stateDir)),
-    ...documents.flatMap(({ logFile }) => (logFile === undefined ? [] : logs(places, logFile))),
+    ...existing("log", places, logFiles),
     ...lists.map(({ item }) => item),
     ...unfinished(places),
     ...executable(places),
-    ...[...stateDirs].flatMap((stateDir) => directory(places, stateDir)),
+    ...[...stateDirs].flatMap((stateDir) => directory(places, stateDir, logFiles)),
   ];
 }
 
@@ -69,7 +73,9 @@ function ownLists(places: Places): { readonly file: ConfFile; readonly item: Ite
   const current = inPlace.map((file) => {
     let path = places.seen(file.path);
     const hide = () => {
+      const inPlace = path;
       path = setAside(path);
+      return () => putBack(path, inPlace);
     };
     return { file, item: { what: "list", path: file.path, hide, remove: () => remove(path) } };
   });
@@ -106,10 +112,6 @@ function stateIn(places: Places, stateDir: string): Item[] {
   return [...stores, ...existing("node file", places, [join(stateDir, "node.json")])];
 }
 
-function logs(places: Places, logFile: string): Item[] {
-  return existing("log", places, journalFiles(logFile));
-}
-
 function unfinished(places: Places): Item[] {
   const found = [places.binDir, places.confDir, places.stateDir].flatMap((directory) =>
     listUnfinished(places.seen(directory)).map((path) => join(directory, basename(path))),
@@ -122,12 +124,13 @@ function executable(places: Places): Item[] {
 }
 
 /** The directory goes when all else in it has gone; what is none of ours keeps it. */
-function directory(places: Places, stateDir: string): Item[] {
+function directory(places: Places, stateDir: string, logFiles: readonly string[]): Item[] {
   const seen = places.seen(stateDir);
   if (findEntry(seen) === undefined) return [];
   const known = [
     ...listStores(seen),
     ...[places.nodeFile, places.lock, places.trialDir].map((path) => basename(path)),
+    ...logFiles.filter((path) => dirname(path) === stateDir).map((path) => basename(path)),
   ];
   const unfinished = listUnfinished(seen).map((path) => basename(path));
   const others = listDirectory(seen).filter((name) => ![...known, ...unfinished].includes(name));

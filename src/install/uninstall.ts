@@ -25,7 +25,7 @@ ${PLACE_HELP}
   --force               even while there are pods: they are cut off
   --json                for programs: { lines, remains }
 
-Exit status: 0 nothing remains; 1 something does, or pods are there; 2 not understood.
+Exit status: 0 nothing remains; 1 something does, here or with another IPAM plugin, or pods are there; 2 not understood.
 
 Examples:
   slash32 uninstall --plan
@@ -57,8 +57,7 @@ export const uninstall: Command = {
         found.filter((item) => !ours.includes(item)),
       );
     }
-    refuse(found, values.force ?? false);
-    const lines = removeAll(places, host);
+    const lines = removeAll(places, host, values.force ?? false);
     return report(lines, inventory(places, host));
   },
 };
@@ -77,25 +76,41 @@ function refuse(found: readonly Item[], force: boolean): void {
   );
 }
 
-/** In the order of the inventory; what a runtime sees goes first of all. */
-function removeAll(places: Places, host: Namespace): Line[] {
+/** In the order of the inventory; what a runtime sees goes first of all, and comes back where a pod came meanwhile. */
+function removeAll(places: Places, host: Namespace, force: boolean): Line[] {
   using _ = lockNode(places.seen(places.lock));
+  refuse(inventory(places, host), force);
   const lines = new Map<string, Line>();
   for (let round = 0; round < ROUNDS; round++) {
     const items = inventory(places, host).filter(({ remove }) => remove);
-    const tell = (item: Item) => lines.set(`${item.what} ${item.path}`, lineOf(item, "done", "removed"));
+    const tell = (item: Item, kind: Line["kind"], words: string) =>
+      lines.set(`${item.what} ${item.path}`, lineOf(item, kind, words));
+    using shown = new DisposableStack();
     for (const item of items) {
       if (item.hide === undefined) continue;
-      item.hide();
-      tell(item);
+      shown.defer(item.hide());
+      tell(item, "done", "removed");
     }
+    if (round === 0) refuse(inventory(places, host), force);
+    shown.move();
     for (const item of items) {
-      item.remove?.();
+      const trouble = failure(item);
       // The state directory goes with the lock in it, when all is over.
-      if (item.what !== "directory") tell(item);
+      if (trouble) tell(item, "warning", trouble);
+      else if (item.what !== "directory") tell(item, "done", "removed");
     }
   }
   return [...lines.values()];
+}
+
+/** Why it is not gone, or not all of it: another IPAM plugin may refuse. The rest goes all the same. */
+function failure({ remove }: Item): string | undefined {
+  try {
+    remove?.();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function lineOf({ what, path }: Item, kind: Line["kind"], words: string): Line {
@@ -108,11 +123,15 @@ function say(
   lines: readonly Line[],
   remains: readonly Item[],
 ): number {
-  const left = remains.map((item) => lineOf(item, "warning", `remains: ${item.advice ?? "try again"}`));
+  const isLeft = (line: Line) => remains.some(({ what, path }) => line.what === what && line.path === path);
+  const trouble = lines.filter(({ kind }) => kind === "warning");
+  const reason = (item: Item) => trouble.find(({ path }) => path === item.path)?.words ?? "try again";
+  const left = remains.map((item) => lineOf(item, "warning", `remains: ${item.advice ?? reason(item)}`));
   if (json) terminal.out(forPrograms(lines, { remains: remains.map(({ what, path }) => ({ what, path })) }));
   else {
-    terminal.out(forPeople([...lines, ...left], painter(terminal.colours)));
+    const gone = lines.filter((line) => !isLeft(line));
+    terminal.out(forPeople([...gone, ...left], painter(terminal.colours)));
     if (left.length === 0) terminal.out("There is nothing else of slash32 on this node.\n");
   }
-  return left.length > 0 ? Exit.found : Exit.ok;
+  return left.length + trouble.length > 0 ? Exit.found : Exit.ok;
 }

@@ -45,7 +45,7 @@ test.each([
   async (_, script) => {
     expect(calls.length).toBeGreaterThan(20);
     const faults = await atEveryCall(async (stage, call) => {
-      const { outcome } = await meanwhile(stage, "ADD", call, () => shell(stage.host, script));
+      const { outcome } = await meanwhile(stage.runThrough("ADD"), call, () => shell(stage.host, script));
       return outcome.exitCode === 0 ? kept(stage, outcome.json) : refused(stage, malformed(outcome));
     });
     expect(faults).toEqual([]);
@@ -58,7 +58,9 @@ test("another process deletes the sandbox: ADD ends, and DEL leaves nothing", {
 }, async () => {
   const faults = await atEveryCall(async (stage, call) => {
     const { name } = stage.pod;
-    const { outcome } = await meanwhile(stage, "ADD", call, () => execute(["ip", "netns", "delete", name]));
+    const { outcome } = await meanwhile(stage.runThrough("ADD"), call, () =>
+      execute(["ip", "netns", "delete", name]),
+    );
     const wrong = outcome.exitCode === 0 ? [] : malformed(outcome);
     const del = failure("DEL", await stage.run("DEL"));
     await execute(["ip", "netns", "add", name]);

@@ -43,7 +43,7 @@ test("DEL while ADD is at any point: it waits and takes all away, or was first",
 }, async () => {
   const tally = { all: 0, working: 0 };
   const faults = await atEveryCall("ADD", async (stage, call) => {
-    const { outcome, result } = await meanwhile(stage, "ADD", call, () => stage.run("DEL"));
+    const { outcome, result } = await meanwhile(stage.runThrough("ADD"), call, () => stage.run("DEL"));
     const deleted = failure("DEL", result);
     const left = await stage.remains();
     tally.all += 1;
@@ -63,7 +63,7 @@ test("GC of everything while ADD is at any point leaves it whole, and what is no
 }, async () => {
   const tally = { all: 0, untouched: 0 };
   const faults = await atEveryCall("ADD", async (stage, call, isLocked) => {
-    const { outcome, result, isDone } = await meanwhile(stage, "ADD", call, () => stage.gc());
+    const { outcome, result, isDone } = await meanwhile(stage.runThrough("ADD"), call, () => stage.gc());
     const failures = [...failure("GC", result), ...failure("ADD", outcome)];
     tally.all += 1;
     // A GC that had to wait came when ADD was done.
@@ -78,7 +78,7 @@ test("GC of everything while ADD is at any point leaves it whole, and what is no
 
 test("ADD while DEL is at any point: it waits, and works", { timeout: TIMEOUT_MS }, async () => {
   const faults = await atEveryCall("DEL", async (stage, call) => {
-    const { outcome, result } = await meanwhile(stage, "DEL", call, () => stage.run("ADD"));
+    const { outcome, result } = await meanwhile(stage.runThrough("DEL"), call, () => stage.run("ADD"));
     const left = await stage.remains();
     // An ADD that comes before DEL has the lock finds the attachment complete, and loses it.
     if (left.length === 0) return [...failure("DEL", outcome), ...failure("ADD", result)];

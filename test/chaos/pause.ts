@@ -1,32 +1,29 @@
-/** A verb held still in the middle of its work, for others to do something meanwhile. */
+/** A program held still in the middle of its work, for others to do something meanwhile. */
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Verb } from "../helpers/plugin.ts";
 import type { Call } from "./calls.ts";
-import type { Outcome, Stage } from "./stage.ts";
+import type { Outcome } from "./stage.ts";
 
-/** How long others are waited for while the verb is held: those that need its locks get on only when it does. */
+/** How long others are waited for while it is held: those that need its locks get on only when it does. */
 const PATIENCE_MS = 80;
 
 /**
- * Starts the verb and holds it right after the call, which the kernel has carried out; lets others begin, and lets it
- * go when they are done or seem to wait for it. Returns the outcomes of both, and whether the others were done while
- * it was held. A call that never comes holds nothing up.
+ * Runs a program, to be started as `[...through, EXECUTABLE]`, and holds it right after the call, which the kernel has
+ * carried out; lets others begin, and lets it go when they are done or seem to wait for it. Returns the outcomes of both,
+ * and whether the others were done while it was held. A call that never comes holds nothing up.
  */
 export async function meanwhile<T>(
-  stage: Stage,
-  verb: Verb,
-  { name, nth }: Call,
+  run: (through: readonly string[]) => Promise<Outcome>,
+  { name, nth }: Pick<Call, "name" | "nth">,
   begin: () => Promise<T>,
 ): Promise<{ outcome: Outcome; result: T; isDone: boolean }> {
   const directory = mkdtempSync(join(tmpdir(), "slash32-pause-"));
   const log = join(directory, "log");
   try {
     const inject = `inject=${name}:signal=STOP:when=${nth}`;
-    const through = ["strace", "-f", "-qq", "-o", log, "-e", `trace=${name}`, "-e", inject];
-    const outcome = stage.run(verb, { through });
+    const outcome = run(["strace", "-f", "-qq", "-o", log, "-e", `trace=${name}`, "-e", inject]);
     const pid = await held(log, outcome);
     try {
       const result = begin();

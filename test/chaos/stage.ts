@@ -96,6 +96,11 @@ export class Stage implements Disposable {
     });
   }
 
+  /** The verb for whoever starts it by another program, as strace. */
+  runThrough(verb: Verb): (through: readonly string[]) => Promise<Outcome> {
+    return (through) => this.run(verb, { through });
+  }
+
   /** GC that is told of no valid attachment. */
   gc(): Promise<Outcome> {
     return this.run("GC", { netconf: { "cni.dev/valid-attachments": [] } });

@@ -314,7 +314,7 @@ test("a state directory that is removed while ADD is at any point", { timeout: T
   await inLanes(stages, own.filter(isTurningPoint), async (stage, call) => {
     const household = households.get(stage) as Household;
     await household.mend();
-    const { outcome } = await meanwhile(stage, "ADD", call, async () =>
+    const { outcome } = await meanwhile(stage.runThrough("ADD"), call, async () =>
       rmSync(household.directory, { recursive: true }),
     );
     const wrong = outcome.exitCode === 0 ? [] : malformed(outcome);

@@ -1,8 +1,12 @@
 // slash32 uninstall: what goes, what does not, and how one knows.
+import { existsSync } from "node:fs";
 import { execaSync } from "execa";
 import { describe, expect, test } from "vitest";
+import { meanwhile } from "../chaos/pause.ts";
+import { execute } from "../chaos/stage.ts";
 import { CONFLIST, InstallNode, POD_CIDR } from "../helpers/installed.ts";
 import { NOTHING, remains } from "../helpers/outcome.ts";
+import { EXECUTABLE } from "../helpers/plugin.ts";
 
 const NOTHING_LEFT = "There is nothing else of slash32 on this node.";
 
@@ -68,6 +72,26 @@ describe("a node with pods", () => {
     expect({ files: node.files(), kernel: kernelOf(node) }).toEqual(before);
   });
 
+  test("that came when it was at work already is left alone, too: the list is back, and the pod well", async () => {
+    using node = nodeWith();
+    const runtime = node.runtime();
+    const uninstall = (through: readonly string[]) => {
+      const command = [EXECUTABLE, "uninstall", "--root", node.root];
+      return execute(["nsenter", `--net=${node.host.path}`, "--", ...through, ...command]);
+    };
+    // The first that it does is to take the list away.
+    const { outcome, result: pod } = await meanwhile(uninstall, { name: "rename", nth: 1 }, async () => {
+      expect(existsSync(node.at(CONFLIST))).toBe(false);
+      return node.pod("web-0", runtime);
+    });
+    expect(outcome).toMatchObject({ exitCode: 1, stdout: "" });
+    expect(outcome.stderr).toContain("1 pod is attached (default/web-0)");
+    expect(node.uninstall().stderr).toContain("1 pod is attached (default/web-0)");
+    expect(pod.ping("198.51.100.1").received).toBe(1);
+    node.runtime().del({ containerId: "web-0" });
+    expect(node.uninstall()).toMatchObject({ exitCode: 0 });
+  });
+
   test("would lose them, says --plan, and changes nothing", () => {
     using node = nodeWith({ pods: 1 });
     const before = node.files();
@@ -115,6 +139,38 @@ describe("a node with pods", () => {
     expect(node.uninstall("--force")).toMatchObject({ exitCode: 0 });
     expect(leases()).toEqual([]);
   });
+
+  test("of another IPAM plugin that is gone are gone, too, and what it still holds is told", () => {
+    using node = new InstallNode();
+    node.plugins("host-local");
+    const ipam = { type: "host-local", subnet: POD_CIDR, dataDir: node.at("/var/lib/host-local") };
+    const own = { cniVersion: "1.0.0", name: "podnet", plugins: [{ type: "slash32", ipam }] };
+    node.write("/own.json", JSON.stringify(own));
+    expect(node.install(["--conflist", node.at("/own.json")])).toMatchObject({ exitCode: 0 });
+    node.pod("web-0");
+    node.pod("web-1");
+    execaSync("rm", [node.at("/opt/cni/bin/host-local")]);
+    const { stdout, exitCode } = node.uninstall("--force");
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^! pod {9}default\/web-0 +Cannot .*"host-local"/m);
+    expect(stdout).toMatch(/^! pod {9}default\/web-1 +Cannot .*"host-local"/m);
+    expect(stdout).toContain(NOTHING_LEFT);
+    expect(kernelOf(node)).toEqual(EMPTY);
+    expect(node.uninstall()).toMatchObject({ exitCode: 0, stdout: NOTHING_LEFT });
+  });
+});
+
+test("--plan tells of a log in the state directory once, and that nothing will remain", () => {
+  using node = new InstallNode();
+  const args = ["--pod-cidr", POD_CIDR, "--log-file", "/run/slash32/slash32.log"];
+  expect(node.install(args)).toMatchObject({ exitCode: 0 });
+  node.pod("web-0");
+  node.runtime().del({ containerId: "web-0" });
+  const { stdout, exitCode } = node.uninstall("--plan");
+  expect(stdout.match(/slash32\.log/g)).toHaveLength(1);
+  expect(exitCode).toBe(0);
+  expect(node.uninstall()).toMatchObject({ exitCode: 0 });
+  expect(node.files()).toEqual([]);
 });
 
 describe("what is not ours by its mark", () => {
