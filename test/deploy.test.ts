@@ -5,16 +5,16 @@ import { execaSync } from "execa";
 import { describe, expect, test } from "vitest";
 import { EXECUTABLE } from "./helpers/plugin.ts";
 
-const BASE = join(import.meta.dirname, "../deploy/base");
+const DEPLOY = join(import.meta.dirname, "../deploy");
 
 /** All documents of a file. */
-function documents(file: string) {
-  const found: unknown = Bun.YAML.parse(readFileSync(join(BASE, file), "utf8"));
+function documents(file: string, directory = "base") {
+  const found: unknown = Bun.YAML.parse(readFileSync(join(DEPLOY, directory, file), "utf8"));
   return Array.isArray(found) ? found : [found];
 }
 
 const [kustomization] = documents("kustomization.yaml");
-const resources = kustomization.resources.flatMap(documents);
+const resources = kustomization.resources.flatMap((file: string) => documents(file));
 const ofKind = (kind: string) => resources.find((resource: { kind: string }) => resource.kind === kind);
 const { spec: pod } = ofKind("DaemonSet").spec.template;
 const [installer] = pod.initContainers;
@@ -29,8 +29,9 @@ test("it may look at nodes, and do nothing else", () => {
   ]);
 });
 
-test("it goes to every node, before everything else", () => {
+test("it goes to every node that has Linux, before everything else", () => {
   expect(pod).toMatchObject({
+    nodeSelector: { "kubernetes.io/os": "linux" },
     hostNetwork: true,
     priorityClassName: "system-node-critical",
     tolerations: [{ operator: "Exists" }],
@@ -47,10 +48,16 @@ describe("its containers", () => {
     expect(securityContext).not.toHaveProperty("privileged");
   });
 
-  test("only the one that installs has capabilities, and they are two", () => {
-    expect(installer.securityContext.capabilities.add).toEqual(["NET_ADMIN", "SYS_ADMIN"]);
+  test("only the one that installs has capabilities, and they are three", () => {
+    expect(installer.securityContext.capabilities.add).toEqual(["DAC_OVERRIDE", "NET_ADMIN", "SYS_ADMIN"]);
     expect(log.securityContext.capabilities).not.toHaveProperty("add");
     expect(log.securityContext.allowPrivilegeEscalation).toBe(false);
+  });
+
+  test("neither SELinux nor AppArmor keeps them from the host's directories, or from the trial", () => {
+    expect(pod.securityContext).toEqual({ seLinuxOptions: { type: "spc_t", level: "s0" } });
+    expect(installer.securityContext.appArmorProfile).toEqual({ type: "Unconfined" });
+    expect(log.securityContext).not.toHaveProperty("appArmorProfile");
   });
 
   test("the one that installs sees what it writes, below the root that it is told", () => {
@@ -75,4 +82,24 @@ describe("its containers", () => {
       stderr: expect.stringMatching(/NODE_NAME|no such file/),
     });
   });
+});
+
+test("before Kubernetes 1.30 all is the same, but that AppArmor is told by an annotation", () => {
+  const [{ bases, patchesJson6902 }] = documents("kustomization.yaml", "before-1.30");
+  expect({ bases, patchesJson6902 }).toEqual({
+    bases: ["../base"],
+    patchesJson6902: [
+      { path: "apparmor.yaml", target: { group: "apps", version: "v1", kind: "DaemonSet", name: "slash32" } },
+    ],
+  });
+  expect(documents("apparmor.yaml", "before-1.30").flat()).toEqual([
+    { op: "remove", path: "/spec/template/spec/initContainers/0/securityContext/appArmorProfile" },
+    {
+      op: "add",
+      path: "/spec/template/metadata/annotations",
+      value: { [`container.apparmor.security.beta.kubernetes.io/${installer.name}`]: "unconfined" },
+    },
+  ]);
+  // They would be replaced.
+  expect(ofKind("DaemonSet").spec.template.metadata).not.toHaveProperty("annotations");
 });

@@ -1,7 +1,7 @@
 // slash32 install: what becomes of a node, and what does not where something is wrong.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { lstatSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { chownSync, lstatSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { execaSync } from "execa";
 import { describe, expect, test } from "vitest";
 import { CONFLIST, EXECUTABLE_BYTES, InstallNode, POD_CIDR } from "../helpers/installed.ts";
@@ -129,9 +129,10 @@ describe("a node that had nothing", () => {
     expect(node.files()).toEqual([]);
   });
 
-  test("needs no capabilities but those of an init container: CAP_NET_ADMIN and CAP_SYS_ADMIN", () => {
+  test("needs no capabilities but those of an init container, also where directories are another user's", () => {
     using node = new InstallNode();
-    const capabilities = "-all,+net_admin,+sys_admin";
+    for (const directory of ["/opt/cni/bin", "/etc/cni/net.d"]) chownSync(node.at(directory), 1000, 1000);
+    const capabilities = "-all,+net_admin,+sys_admin,+dac_override";
     const limited = ["setpriv", "--inh-caps", capabilities, "--bounding-set", capabilities, "--no-new-privs"];
     const command = [EXECUTABLE, "install", "--root", node.root, "--pod-cidr", POD_CIDR];
     const [program = "", ...args] = [...limited, ...command];

@@ -36,7 +36,7 @@ export async function bringUp(
     nodes.map(async (node) => [node, await takeInventory(node)] as const),
   );
 
-  await timeline.step("deploy/base applied: three nodes ready", 300, async (until) => {
+  await timeline.step("DaemonSet applied: three nodes ready", 300, async (until) => {
     await kubectl.pipe(await cluster.manifests(), "apply", "--filename=-");
     await until(() => cluster.missingReadiness("True"));
   });

@@ -7,7 +7,8 @@ import { Node } from "./node.ts";
 import type { Place } from "./place.ts";
 import type { Missing } from "./timeline.ts";
 
-const BASE = join(import.meta.dirname, "../../deploy/base");
+/** The lane's Kubernetes is older than 1.30. */
+const DEPLOYED = join(import.meta.dirname, "../../deploy/before-1.30");
 const ADDRESSES = ["172.30.0.1", "172.30.0.2", "172.30.0.3"];
 
 export class Cluster implements AsyncDisposable {
@@ -33,9 +34,9 @@ export class Cluster implements AsyncDisposable {
     return this.controlPlane.kubectl;
   }
 
-  /** What deploy/base comes to. */
+  /** What deploy/base comes to for this Kubernetes. */
   async manifests(): Promise<string> {
-    return await this.kubectl.run("kustomize", BASE);
+    return await this.kubectl.run("kustomize", DEPLOYED);
   }
 
   /** Undefined when all nodes are ready, or all are not; who is otherwise, and what is said of it. */
