@@ -27,12 +27,18 @@ export function logVerb(entry: Entry): void {
   const { logFile, logLevel = "info" } = entry.document;
   // A refused configuration is logged, too: one that is wrong must not decide where.
   const isPath = typeof logFile === "string" && logFile.startsWith("/");
-  if (!isPath || (logLevel === "error" && entry.error === undefined)) return;
+  if (!isPath || !isWanted(entry, logLevel)) return;
   try {
     appendLine(logFile, JSON.stringify(line(entry, logLevel === "debug")));
   } catch {
     // See above.
   }
+}
+
+/** Runtimes poll STATUS every few seconds: that all is well, again, would push what happened to pods out of the log. */
+function isWanted({ request, error }: Entry, level: NonNullable<NetconfDocument["logLevel"]>): boolean {
+  if (error !== undefined || level === "debug") return true;
+  return level === "info" && request.verb !== "STATUS";
 }
 
 function line({ request, network, started, result, error }: Entry, all: boolean): object {

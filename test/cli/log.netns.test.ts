@@ -59,7 +59,7 @@ describe("the log", () => {
     const { code, msg } = refused(add({ ...call, ifName: "lo" }), 102);
     silent(del(call));
     const whole = entries(call.logFile);
-    expect(whole.map(({ verb }) => verb)).toEqual(["ADD", "CHECK", "STATUS", "ADD", "DEL"]);
+    expect(whole.map(({ verb }) => verb)).toEqual(["ADD", "CHECK", "ADD", "DEL"]);
     expect(whole[0]).toEqual({
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
       verb: "ADD",
@@ -73,7 +73,7 @@ describe("the log", () => {
       result,
       slowest: [expect.anything(), expect.anything(), expect.anything()],
     });
-    expect(whole[3]).toMatchObject({ ifName: "lo", error: { code, msg } });
+    expect(whole[2]).toMatchObject({ ifName: "lo", error: { code, msg } });
     for (const { ms, slowest } of whole as { ms: number; slowest: { ms: number }[] }[]) {
       expect(slowest.every((part) => part.ms <= ms)).toBe(true);
       expect(slowest.map((part) => part.ms)).toEqual(slowest.map((part) => part.ms).sort((a, b) => b - a));
@@ -90,6 +90,23 @@ describe("the log", () => {
     expect(entries(call.logFile)).toMatchObject([{ error: { code: 102 } }]);
     silent(del({ ...call, netconf: { ...call.netconf, logLevel: "debug" } }));
     expect(entries(call.logFile)[1]).toMatchObject({ verb: "DEL", steps: expect.any(Array) });
+  });
+
+  test("has no STATUS that found all well, which runtimes poll, but one that did not, and all at debug", () => {
+    using host = new TestHost();
+    using pod = new TestNetns();
+    const call = logged(host, pod, "web");
+    succeeded(add(call));
+    silent(status(call));
+    expect(entries(call.logFile).map(({ verb }) => verb)).toEqual(["ADD"]);
+    host.setSysctl("net.ipv4.ip_forward", "0");
+    refused(status(call), 51);
+    host.setSysctl("net.ipv4.ip_forward", "1");
+    silent(status({ ...call, netconf: { ...call.netconf, logLevel: "debug" } }));
+    expect(entries(call.logFile).slice(1)).toMatchObject([
+      { verb: "STATUS", error: { code: 51 } },
+      { verb: "STATUS", steps: expect.any(Array) },
+    ]);
   });
 
   test("has every line of verbs at the same time, though it fills up among them", async () => {
@@ -147,7 +164,7 @@ describe("the log", () => {
     const netconf = { ...call.netconf, logFile: join(disk, "log") };
     const filler = `${JSON.stringify({ time: "2020-01-01T00:00:00.000Z", verb: "ADD", pod: "x".repeat(40) })}\n`;
     writeFileSync(netconf.logFile, filler.repeat(Math.floor(8000 / filler.length)));
-    for (const _ of [1, 2]) silent(status({ ...call, netconf }));
+    for (const _ of [1, 2]) silent(del({ ...call, netconf }));
     appendFileSync(join(host.stateDir, "moved"), readFileSync(join(disk, "log")));
     execaSync("umount", [disk]);
     succeeded(add({ ...call, netconf: { ...netconf, logFile: join(host.stateDir, "moved") } }));
@@ -250,6 +267,40 @@ describe("slash32 log", () => {
     writeFileSync(`${host.file}.1`, `${lines[1]}\n${lines[2]}\n`);
     writeFileSync(host.file, `${lines[3]}\n`);
     expect(host.log().stdout).toBe(before);
+  });
+
+  test("in little memory, however much there is", async () => {
+    using host = new Scene();
+    const [line = ""] = readFileSync(host.file, "utf8").split("\n");
+    writeFileSync(`${host.file}.1`, `${line}\n`.repeat(20_000));
+    for (const [args, count] of [
+      [["--last", "3"], 3],
+      [[], 20_004],
+    ] as const) {
+      const following = execa(EXECUTABLE, ["log", "--file", host.file, "--follow", ...args], {
+        reject: false,
+      });
+      let lines = 0;
+      following.stdout.on("data", (chunk: Buffer) => {
+        lines += chunk.toString().split("\n").length - 1;
+      });
+      await expect.poll(() => lines, { timeout: 20_000 }).toBe(count);
+      const [, peak] =
+        /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${following.pid}/status`, "utf8")) ?? [];
+      expect(Number(peak)).toBeLessThan(20_000);
+      following.kill();
+      await following;
+    }
+  });
+
+  test("of several files in the order of time", () => {
+    using host = new Scene();
+    const before = host.log().stdout;
+    const lines = readFileSync(host.file, "utf8").trimEnd().split("\n");
+    const other = `${host.file}-other`;
+    writeFileSync(other, `${lines[1]}\n${lines[3]}\n`);
+    writeFileSync(host.file, `${lines[0]}\n${lines[2]}\n`);
+    expect(host.log("--file", other).stdout).toBe(before);
   });
 
   test("bears lines that are none: they are counted", () => {

@@ -4,13 +4,16 @@ import { type Command, Exit, readArguments, type Terminal, UsageError } from "..
 import { isOurs, readConfDir } from "../node/configuration.ts";
 import { Files } from "../node/files.ts";
 import { painter } from "../paint.ts";
-import { type Entry, isWanted, readLine, type Wanted } from "./entry.ts";
+import { EntryReader, inParts, lastOf, merge } from "./entries.ts";
+import type { Entry } from "./entry.ts";
 import { Columns, rowOf } from "./row.ts";
-import { isThere, olderLines, Tail } from "./tail.ts";
+import { isThere, type Piece, Tail } from "./tail.ts";
 
 const DEFAULT_CONF_DIR = "/etc/cni/net.d";
 /** How long --follow may keep a line to itself. */
 const POLL_MS = 250;
+/** So many lines are aligned with each other; those after them may be wider. */
+const ALIGNED = 1000;
 
 const OPTIONS = {
   file: { type: "string", multiple: true },
@@ -51,17 +54,23 @@ Examples:
     const { values, positionals } = readArguments(args, OPTIONS);
     if (positionals.length > 0) throw new UsageError(`log takes no ${JSON.stringify(positionals[0])}`);
     const files = values.file ?? configuredFiles(values["cni-conf-dir"] ?? DEFAULT_CONF_DIR);
-    const printer = new Printer(values, values.json ?? false, terminal);
     const missing = files.find((file) => !isThere(file));
     // Who follows may be there before the first verb.
     if (missing !== undefined && !values.follow) throw new Error(`Cannot read ${missing}: no such file`);
+    const last = numberFrom(values.last);
     const tails = files.map((file) => new Tail(file));
-    const whole = [...files.flatMap(olderLines), ...tails.flatMap((tail) => tail.read())];
-    const unfinished = values.follow ? [] : tails.flatMap((tail) => tail.unfinished());
-    printer.print([...whole, ...unfinished], numberFrom(values.last));
-    return values.follow ? follow(tails, printer) : Exit.ok;
+    const printer = new Printer(new EntryReader(values), values.json ?? false, terminal);
+    const history = tails.map((tail) => (values.follow ? tail.history() : whole(tail)));
+    const isRead = printer.print(history, last);
+    return isRead && values.follow ? follow(tails, printer) : Exit.ok;
   },
 };
+
+/** Also what nobody will complete any more. */
+function* whole(tail: Tail): Generator<Piece> {
+  yield* tail.history();
+  yield tail.unfinished();
+}
 
 function configuredFiles(directory: string): string[] {
   const entries = readConfDir({ files: new Files("/"), path: directory })
@@ -84,35 +93,37 @@ function numberFrom(text: string | undefined): number | undefined {
 function follow(tails: readonly Tail[], printer: Printer): number {
   for (;;) {
     sleep(POLL_MS);
-    if (!printer.print(tails.flatMap((tail) => tail.read()))) return Exit.ok;
+    if (!printer.print(tails.map((tail) => tail.read()))) return Exit.ok;
   }
 }
 
 class Printer {
-  readonly #wanted: Wanted;
+  readonly #reader: EntryReader;
   readonly #json: boolean;
   readonly #terminal: Terminal;
   readonly #columns = new Columns();
 
-  constructor(wanted: Wanted, json: boolean, terminal: Terminal) {
-    this.#wanted = wanted;
+  constructor(reader: EntryReader, json: boolean, terminal: Terminal) {
+    this.#reader = reader;
     this.#json = json;
     this.#terminal = terminal;
   }
 
-  /** False when the reader of standard output is gone. */
-  print(lines: readonly string[], last?: number): boolean {
-    const read = lines.map(readLine);
-    const entries = read
-      .flatMap(({ entry }) => (entry && isWanted(entry, this.#wanted) ? [entry] : []))
-      .sort(byTime);
-    const shown = last === undefined ? entries : entries.slice(Math.max(0, entries.length - last));
-    const text = (this.#json ? shown.map((entry) => JSON.stringify(entry)) : this.#aligned(shown))
-      .map((line) => `${line}\n`)
-      .join("");
-    const broken = read.filter(({ broken }) => broken).length;
+  /** What is in the logs, or the last so many entries of it. False when the reader of standard output is gone. */
+  print(logs: readonly Iterable<Piece>[], last?: number): boolean {
+    const entries = merge(logs.map((pieces) => this.#reader.entries(pieces)));
+    const isRead = this.#out(last === undefined ? entries : lastOf(entries, last));
+    const broken = this.#reader.takeBroken();
     if (broken > 0) this.#terminal.err(`slash32 log: ${count(broken)} could not be read\n`);
-    return text === "" || this.#terminal.out(text);
+    return isRead;
+  }
+
+  #out(entries: Iterable<Entry>): boolean {
+    for (const part of inParts(entries, ALIGNED)) {
+      const lines = this.#json ? part.map((entry) => JSON.stringify(entry)) : this.#aligned(part);
+      if (!this.#terminal.out(lines.map((line) => `${line}\n`).join(""))) return false;
+    }
+    return true;
   }
 
   #aligned(entries: readonly Entry[]): string[] {
@@ -121,11 +132,6 @@ class Printer {
     for (const { cells } of rows) this.#columns.fit(cells);
     return rows.map(({ cells, rest }) => this.#columns.line(cells, rest));
   }
-}
-
-/** Of several files, and of processes that wrote at the same time. */
-function byTime({ time: a = "" }: Entry, { time: b = "" }: Entry): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function count(lines: number): string {
