@@ -79,9 +79,9 @@ export class Pool {
     return address;
   }
 
-  /** No address before it is fresh; `undefined` when none is. */
+  /** No leasable address before it is fresh; `undefined` when none is. */
   #cursor(range: Range): Address | undefined {
-    const row = this.#get("SELECT next FROM cursor WHERE range = ?", rangeName(range));
+    const row = this.#get("SELECT next FROM cursor WHERE range = ?", cursorName(range));
     if (row === null) return nextLeasable(range, range.first);
     const next = row.next as Uint8Array | null;
     return next === null ? undefined : nextLeasable(range, addressFromBytes(next).value);
@@ -91,7 +91,7 @@ export class Pool {
     const next = value > range.last ? null : addressBytes({ family: range.family, value });
     const move =
       "INSERT INTO cursor (range, next) VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next";
-    this.#run(move, rangeName(range), next);
+    this.#run(move, cursorName(range), next);
   }
 
   #holder(address: Address): string | undefined {
@@ -129,6 +129,11 @@ export class Pool {
   #run(sql: string, ...values: Value[]): void {
     this.#database.query(sql).run(...values);
   }
+}
+
+/** What is leasable in a range is part of it: an address that is reserved no longer may lie before the old cursor. */
+function cursorName(range: Range): string {
+  return [rangeName(range), ...range.reserved.map(({ first, last }) => `${first}-${last}`)].join(" without ");
 }
 
 /** Lets go of the rest: a query that is left half-read would keep every other process from writing. */

@@ -105,6 +105,26 @@ test("a /24 gives 253 attachments an address of their own, and none to the next"
   expect(store.find(named("one-too-many"))).toBeUndefined();
 });
 
+test.each<[string, RangeConfig, RangeConfig]>([
+  ["is not excluded any more", { subnet: SMALL, exclude: ["10.20.1.2/31"] }, { subnet: SMALL }],
+  [
+    "is the gateway no more",
+    { subnet: SMALL, gateway: "10.20.1.2" },
+    { subnet: SMALL, gateway: "10.20.1.3" },
+  ],
+])("an address that %s is given, though others behind it were", (_, before, after) => {
+  const stateDir = mkdtempSync(join(tmpdir(), "store-"));
+  using store = Store.open(stateDir, "podnet");
+  const given = lease(store, "a", { ranges: [[before]] });
+  const rest = names(4).flatMap((name) => lease(store, name, { ranges: [[after]] }).concat());
+  expect([...given, ...rest].toSorted()).toEqual(
+    ["10.20.1.2", "10.20.1.3", "10.20.1.4", "10.20.1.5", "10.20.1.6"].filter(
+      (text) => text !== after.gateway || given.includes(text),
+    ),
+  );
+  rmSync(stateDir, { recursive: true });
+});
+
 test("what is leased can be found again, whole, also by the next process", ({ store, stateDir }) => {
   lease(store, "a", { ranges: [...FOUR, ...SIX] });
   const expected = {
