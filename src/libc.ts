@@ -245,7 +245,7 @@ export function randomWords(count: number): Uint32Array {
 
 /** Waits. */
 export function sleep(milliseconds: number): void {
-  libc.usleep(milliseconds * 1000);
+  libc.usleep(Math.round(milliseconds * 1000));
 }
 
 /** strerror(3) with the name in front of it would be "EEXIST: File exists"; this is the text alone. */

@@ -1,7 +1,16 @@
 // A conversation with the kernel: requests out, answers in. Every refusal that leaves here is a NetlinkError.
 import { concat } from "../../bytes.ts";
 import { errnoName } from "../../errno.ts";
-import { close, describeErrno, receive, SystemError, send, setSocketOption, socket } from "../../libc.ts";
+import {
+  close,
+  describeErrno,
+  receive,
+  SystemError,
+  send,
+  setSocketOption,
+  sleep,
+  socket,
+} from "../../libc.ts";
 import { NetlinkError } from "./error.ts";
 import {
   decodeMessages,
@@ -27,8 +36,12 @@ const MSG_DONTWAIT = 0x40;
 
 // A dump fills what it is given, up to 32 KiB at a time (net/netlink/af_netlink.c).
 const BUFFER_BYTES = 32 * 1024;
+// So many acknowledgements fit into a socket's default buffer three times over; what does not fit is lost (ENOBUFS).
+const LONGEST_BATCH = 64;
 // A dump that is interrupted this often is telling us something else than "try again".
-const DUMP_ATTEMPTS = 10;
+const DUMP_ATTEMPTS = 20;
+// Before each new attempt up to twice as long as before the last, and no longer than this.
+const LONGEST_PAUSE_MS = 64;
 
 /** What lies below: whole datagrams. Tests script it with what no kernel gives on demand. */
 export interface Transport extends Disposable {
@@ -65,14 +78,19 @@ export class NetlinkSocket implements Disposable {
   }
 
   /**
-   * Sends all requests in one datagram and returns their outcomes in the same order. The kernel carries them
+   * Sends all requests, 64 in a datagram, and returns their outcomes in the same order. The kernel carries them
    * out one after the other, whether or not an earlier one was refused. Not for dumps.
    */
   exchange(requests: readonly Request[]): Outcome[] {
-    const first = this.#sequence + 1;
-    this.#sequence += requests.length;
-    this.#send(requests, concat(requests.map((request, at) => encodeMessage(request, first + at))));
-    return requests.map((request, at) => this.#answer(request, first + at));
+    const outcomes: Outcome[] = [];
+    for (let from = 0; from < requests.length; from += LONGEST_BATCH) {
+      const batch = requests.slice(from, from + LONGEST_BATCH);
+      const first = this.#sequence + 1;
+      this.#sequence += batch.length;
+      this.#send(batch, concat(batch.map((request, at) => encodeMessage(request, first + at))));
+      outcomes.push(...batch.map((request, at) => this.#answer(request, first + at)));
+    }
+    return outcomes;
   }
 
   /** Like `exchange`, but throws the first refusal. Returns what the requests brought back, in order. */
@@ -85,7 +103,7 @@ export class NetlinkSocket implements Disposable {
     return brought;
   }
 
-  /** All objects a dump names. A dump the kernel marks as interrupted is asked for again. */
+  /** All objects a dump names. A dump the kernel marks as interrupted is asked for again, after a pause. */
   dump(request: Request): Message[] {
     const dump = { ...request, flags: request.flags | NLM_F_DUMP };
     for (let attempt = 1; attempt <= DUMP_ATTEMPTS; attempt++) {
@@ -94,6 +112,7 @@ export class NetlinkSocket implements Disposable {
       const { error, messages, interrupted } = this.#answer(request, sequence);
       if (error) throw error;
       if (!interrupted) return messages;
+      sleep(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE_MS)); // others are at work, and in step with us
     }
     throw new NetlinkError(request.command, "EINTR", `interrupted ${DUMP_ATTEMPTS} times by changes`);
   }
