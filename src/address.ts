@@ -66,6 +66,11 @@ export function bounds({ address, length }: Prefix): { first: bigint; last: bigi
   return { first, last: first + size - 1n };
 }
 
+/** Without host bits: 10.20.1.5/24 is 10.20.1.0/24. */
+export function networkOf(prefix: Prefix): Prefix {
+  return { ...prefix, address: { ...prefix.address, value: bounds(prefix).first } };
+}
+
 export function contains(prefix: Prefix, address: Address): boolean {
   const { first, last } = bounds(prefix);
   return prefix.address.family === address.family && address.value >= first && address.value <= last;

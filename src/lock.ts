@@ -38,6 +38,11 @@ export class LockFile implements Disposable {
     return this.#held(byte);
   }
 
+  /** Whoever inherits it holds the locks, too: they are free when both are dead, or one has given them back. */
+  get descriptor(): number {
+    return this.#fd;
+  }
+
   /** As `statusOf` has it. */
   get identity(): string {
     return statusOf(this.#fd).identity;

@@ -54,6 +54,8 @@ export interface Program {
   readonly input?: string;
   /** Then it is killed, with all that it has started. */
   readonly timeoutMs: number;
+  /** Of ours, under the same number; above 2. None if nothing is said. */
+  readonly inherited?: number | undefined;
   /** Of each of its outputs; who says more waits until it is killed. */
   readonly longestOutputBytes: number;
 }
@@ -70,13 +72,14 @@ export interface Ended {
 
 /**
  * Runs a program to its end, in the calling thread's network namespace, as the leader of a session of its own. Throws a
- * SystemError when it cannot be started. What it leaves running has none of our descriptors.
+ * SystemError when it cannot be started. What it leaves running has none of our descriptors but the one it inherits.
  */
-export function run({ command, environment, input, timeoutMs, longestOutputBytes }: Program): Ended {
+export function run(program: Program): Ended {
+  const { command, environment, input, timeoutMs, inherited, longestOutputBytes } = program;
   using stdin = inputFile(input);
   using stdout = new Output(longestOutputBytes);
   using stderr = new Output(longestOutputBytes);
-  const pid = start(command, environment, [stdin.fd, stdout.writeEnd, stderr.writeEnd]);
+  const pid = start(command, environment, [stdin.fd, stdout.writeEnd, stderr.writeEnd], inherited);
   let timedOut = true; // also where nobody can tell any more
   let end: ReturnType<typeof waitFor>;
   try {
@@ -175,11 +178,12 @@ function inputFile(text: string | undefined): Disposable & { readonly fd: number
   return file;
 }
 
-/** posix_spawn(3) with these descriptors as 0, 1 and 2, and no others. Returns the process ID. */
+/** posix_spawn(3) with these descriptors as 0, 1 and 2, the inherited one, and no others. Returns the process ID. */
 function start(
   command: Program["command"],
   environment: Program["environment"],
   descriptors: readonly [number, number, number],
+  inherited: number | undefined,
 ): number {
   const call = `start ${command[0]}`;
   const pairs = Object.entries(environment).filter(([, value]) => value !== undefined);
@@ -200,6 +204,8 @@ function start(
   libc.posix_spawnattr_setsigdefault(ptr(attributes), ptr(ALL_SIGNALS));
   libc.posix_spawnattr_setsigmask(ptr(attributes), ptr(NO_SIGNALS));
   for (const [at, fd] of descriptors.entries()) libc.posix_spawn_file_actions_adddup2(ptr(actions), fd, at);
+  // Onto itself it is left open (glibc 2.29).
+  if (inherited !== undefined) libc.posix_spawn_file_actions_adddup2(ptr(actions), inherited, inherited);
   const errno = libc.posix_spawn(
     ...([ptr(pid), ptr(path), ptr(actions), ptr(attributes)] as const),
     ...([ptr(argv.pointers), ptr(envp.pointers)] as const),

@@ -1,7 +1,7 @@
 // ADD: one interface, one address of each range set, and one way out of the sandbox: through the host.
 
 import { formatAddress, formatPrefix, hostPrefix } from "../address.ts";
-import { apply, remove, type Sides } from "../datapath/apply.ts";
+import { apply, findEndsOf, remove, type Sides } from "../datapath/apply.ts";
 import { attachmentNumber, type Endpoint, GATEWAY, HOST_MAC } from "../datapath/endpoint.ts";
 import { findLink, isAddressInUse } from "../datapath/host.ts";
 import { Namespace } from "../datapath/netns.ts";
@@ -44,8 +44,10 @@ export function add(request: Request, netconf: Netconf): Result {
     isInUse,
     mtu,
   });
-  const giveBack = () => source.release(store, attachment);
-  // What an earlier ADD wired stays leased, whatever becomes of this one.
+  const giveBack = () => {
+    // What an earlier ADD wired stays leased, whatever becomes of this one and whoever has renamed the host end.
+    if (findEndsOf(attachment, host).length === 0) source.release(store, attachment);
+  };
   if (leftover === undefined) undo.defer(giveBack);
 
   const endpoint = endpointOf(request, document, attachment, acquired, mtu);

@@ -1,5 +1,14 @@
 // Where an attachment's addresses come from: our own leases, or another IPAM plugin. The verbs need not know which.
-import { type Address, type Family, type Prefix, parseAddress, parsePrefix } from "../address.ts";
+import {
+  type Address,
+  type Family,
+  formatPrefix,
+  networkOf,
+  type Prefix,
+  parseAddress,
+  parsePrefix,
+  samePrefix,
+} from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { type Delegate, DelegateError, runDelegate } from "../ipam/delegate.ts";
 import type { Holding, LeaseRequest } from "../ipam/lease.ts";
@@ -119,7 +128,11 @@ function isDeclared(capability: string, { capabilities = {} }: NetconfDocument):
 export function routeDestination(dst: string, key: string): Prefix {
   const prefix = parsePrefix(dst);
   if (prefix === undefined) refuse([{ key, value: dst, expected: 'a CIDR such as "10.96.0.0/12"' }]);
-  return prefix as Prefix;
+  const network = networkOf(prefix as Prefix);
+  const right = formatPrefix(network);
+  if (!samePrefix(network, prefix as Prefix))
+    refuse([{ key, value: dst, expected: `no host bits set: "${right}"` }]);
+  return network;
 }
 
 /** The capability `ipRanges` replaces the configured ranges; `subnet` beside `ranges` is a set of its own, as in host-local. */
@@ -162,30 +175,35 @@ function podCidrs(configs: readonly (readonly RangeConfig[])[], stateDir: string
 function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource {
   const read = (answer: unknown): Acquired => {
     const { ips, routes, dns } = readAnswer(answer, delegate, cniVersion);
-    const destinations = routes.map(({ dst }) => parsePrefix(dst) as Prefix);
+    const destinations = routes.map(({ dst }) => networkOf(parsePrefix(dst) as Prefix));
     return { addresses: narrowed(ips).map(({ address }) => address), routes: destinations, dns };
   };
+  // Killed while it runs, we leave it running: until it has ended the attachment is locked.
+  const holding = ({ descriptor }: Store): Delegate => ({ ...delegate, inherited: descriptor });
   const recall = ({ delegated, addresses }: Holding): Acquired => {
     // A store that was lost has from the kernel what it had from the plugin: the addresses alone.
     return delegated === undefined ? { addresses, routes: [], dns: {} } : read(JSON.parse(delegated));
   };
-  const takeBack = ({ containerId, ifName }: Attachment) => {
-    runDelegate(delegate, "DEL", { CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
+  const takeBack = (store: Store, { containerId, ifName }: Attachment) => {
+    runDelegate(holding(store), "DEL", { CNI_CONTAINERID: containerId, CNI_IFNAME: ifName });
   };
   return {
     acquire(store, request) {
       const known = store.find(request.attachment);
-      if (known?.delegated !== undefined) return recall(known);
+      if (known && (known.delegated !== undefined || known.addresses.length > 0)) {
+        store.register(request); // the MTU may be another by now
+        return recall(known);
+      }
       // An ADD that was killed may have had its answer: the plugin has to forget it before it is asked again.
-      if (known) takeBack(request.attachment);
+      if (known) takeBack(store, request.attachment);
       try {
         store.register(request);
-        const answer = runDelegate(delegate, "ADD");
+        const answer = runDelegate(holding(store), "ADD");
         const acquired = read(answer);
         store.keepDelegated(request, JSON.stringify(answer));
         return acquired;
       } catch (error) {
-        giveUp(() => takeBack(request.attachment));
+        giveUp(() => takeBack(store, request.attachment));
         giveUp(() => store.release(request.attachment));
         throw error;
       }
@@ -194,7 +212,7 @@ function otherPlugin(delegate: Delegate, cniVersion: CniVersion): AddressSource 
     release(store, attachment) {
       // Void before it is taken back: killed in between, no later ADD may go by what the plugin has forgotten.
       store.forgetDelegated(attachment);
-      takeBack(attachment);
+      takeBack(store, attachment);
       store.release(attachment);
     },
     check: () => void runDelegate(delegate, "CHECK"),

@@ -74,9 +74,14 @@ export function remove(hostEnd: string, host: Namespace): boolean {
 /** `remove`, also where others have renamed the host end: its alias tells whose it is. Looked for only then. */
 export function removeEndOf(attachment: Attachment, hostEnd: string, host: Namespace): void {
   if (remove(hostEnd, host)) return;
-  for (const { name, alias } of listHostEnds(host, attachment.network)) {
-    if (isAliasOf(attachment, alias)) remove(name, host);
-  }
+  for (const name of findEndsOf(attachment, host)) remove(name, host);
+}
+
+/** The attachment's host end under whatever name it has by now; there may be none. */
+export function findEndsOf(attachment: Attachment, host: Namespace): string[] {
+  return listHostEnds(host, attachment.network)
+    .filter(({ alias }) => isAliasOf(attachment, alias))
+    .map(({ name }) => name);
 }
 
 function isDeleted(request: Request, host: Namespace): boolean {

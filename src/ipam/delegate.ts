@@ -37,6 +37,8 @@ export interface Delegate {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The configuration as it came, letter for letter. */
   readonly netconf: string;
+  /** A descriptor that it has, too: of locks that are held until it has ended, also when we are killed meanwhile. */
+  readonly inherited?: number | undefined;
   /** How long it may take; 30 s if nothing is said. */
   readonly timeoutMs?: number;
 }
@@ -46,13 +48,14 @@ export interface Delegate {
  * what it printed as JSON; `undefined` for nothing. Its stderr becomes ours. Throws a DelegateError.
  */
 export function runDelegate(delegate: Delegate, verb: string, changes: Record<string, string> = {}): unknown {
-  const { type, kind = "IPAM plugin", environment, netconf, timeoutMs = TIMEOUT_MS } = delegate;
+  const { type, kind = "IPAM plugin", environment, netconf, inherited, timeoutMs = TIMEOUT_MS } = delegate;
   const executable = findPlugin(delegate);
   const attempt = `run ${kind} "${type}" (${executable}) for ${verb}`;
   const program = {
     command: [executable] as const,
     environment: { ...environment, ...changes, CNI_COMMAND: verb },
     input: netconf,
+    inherited,
     timeoutMs,
     longestOutputBytes: LONGEST_ANSWER_BYTES,
   };

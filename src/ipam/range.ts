@@ -5,6 +5,7 @@ import {
   type Family,
   formatAddress,
   formatPrefix,
+  networkOf,
   type Prefix,
   parseAddress,
   parsePrefix,
@@ -124,7 +125,7 @@ function readRange(
   const network = bounds(subnet);
   const shortest = width(subnet.address.family) - 2;
   if (network.first !== subnet.address.value) {
-    const right = formatPrefix({ ...subnet, address: { ...subnet.address, value: network.first } });
+    const right = formatPrefix(networkOf(subnet));
     return wrong("subnet", config.subnet, `no host bits set: "${right}"`);
   }
   if (subnet.length > shortest) return wrong("subnet", config.subnet, `/${shortest} or larger`);

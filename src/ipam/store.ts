@@ -15,9 +15,11 @@ import {
   insertIntent,
   insertLease,
   isDamage,
+  newInMemory,
   openDatabase,
   StoreError,
   transact,
+  viewDatabase,
 } from "./database.ts";
 import {
   choices,
@@ -37,7 +39,7 @@ const LOCKS = "lock";
 const STORE_BYTE = 0n;
 const ATTACHMENT_BYTES = 1n << 62n;
 
-type Locks = Pick<LockFile, "hold" | "tryHold" | typeof Symbol.dispose>;
+type Locks = Pick<LockFile, "hold" | "tryHold" | typeof Symbol.dispose> & { readonly descriptor?: number };
 
 /**
  * Open for one verb's time. Whoever reads or writes queues at a lock, so SQLite never answers "busy", nobody
@@ -52,15 +54,23 @@ export class Store implements Disposable {
   readonly #directory: string;
   readonly #locks: Locks;
   readonly #witness: Witness | undefined;
+  readonly #isReader: boolean;
   #opened: Database | undefined;
-  /** Of the database that is open; that of a copy has none. */
+  /** Of the database that is open; one in memory has none. */
   #identity: string | undefined;
 
-  private constructor(network: string, directory: string, locks: Locks, witness?: Witness) {
+  private constructor(
+    network: string,
+    directory: string,
+    locks: Locks,
+    witness: Witness | undefined,
+    isReader = false,
+  ) {
     this.network = network;
     this.#directory = directory;
     this.#locks = locks;
     this.#witness = witness;
+    this.#isReader = isReader;
   }
 
   /** Opens the network's store, making it (0700, 0600) if need be. Throws a StoreError. */
@@ -68,6 +78,17 @@ export class Store implements Disposable {
     const directory = directoryOf(stateDir, network);
     return attempt(`open the store in ${directory}`, () => {
       return new Store(network, directory, openLocks(directory), witness);
+    });
+  }
+
+  /**
+   * Opens the network's store for reading. Nothing is made or mended: where there is none, or an empty one, or a damaged
+   * one and a witness, it is read as what `open` would begin with. Throws a StoreError.
+   */
+  static read(stateDir: string, network: string, witness?: Witness): Store {
+    const directory = directoryOf(stateDir, network);
+    return attempt(`open the store in ${directory}`, () => {
+      return new Store(network, directory, openLocks(directory), witness, true);
     });
   }
 
@@ -103,6 +124,11 @@ export class Store implements Disposable {
     return this.#locks.tryHold(byteOf(attachmentNumber));
   }
 
+  /** Of the locks: a process that inherits it holds what is held of them, should this one die. */
+  get descriptor(): number | undefined {
+    return this.#locks.descriptor;
+  }
+
   find(attachment: Attachment): Holding | undefined {
     return this.#alone("read", () => this.#find(attachment));
   }
@@ -125,7 +151,11 @@ export class Store implements Disposable {
     let isNew = false;
     const lease = () => {
       const held = this.#find(attachment)?.addresses;
-      if (held !== undefined && held.length > 0) return confirmed(held, requested, attachment);
+      if (held !== undefined && held.length > 0) {
+        const addresses = confirmed(held, requested, attachment);
+        insertIntent(this.#database, request); // the MTU may be another by now
+        return addresses;
+      }
       isNew = true;
       const id = insertIntent(this.#database, request);
       return choices(request).map(({ set, wish }) => this.#pool.lease(id, set, wish, request.isInUse));
@@ -260,9 +290,16 @@ export class Store implements Disposable {
       return work();
     } catch (error) {
       if (this.#witness === undefined || !isDamage(error)) throw error;
-      timed("rebuild the store", () => this.#replace());
+      if (this.#isReader) this.#forgo();
+      else timed("rebuild the store", () => this.#replace());
       return work();
     }
+  }
+
+  /** Reads on in what a new one would begin with. */
+  #forgo(): void {
+    this.#close();
+    this.#opened = newInMemory(this.#witness);
   }
 
   #replace(): string {
@@ -278,7 +315,7 @@ export class Store implements Disposable {
   }
 
   #open(witness: Witness | undefined): Database {
-    this.#opened = openDatabase(this.#path, witness);
+    this.#opened = (this.#isReader ? viewDatabase : openDatabase)(this.#path, witness);
     this.#identity = identityOf(this.#path);
     return this.#opened;
   }

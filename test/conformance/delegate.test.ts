@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  rmSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +16,17 @@ import { usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { NOTHING, refused, remains, silent, succeeded } from "../helpers/outcome.ts";
 import { patient } from "../helpers/patience.ts";
-import { add, check, del, gc, netconf, type PluginCall, plugin, status } from "../helpers/plugin.ts";
+import {
+  add,
+  check,
+  del,
+  gc,
+  netconf,
+  type PluginCall,
+  plugin,
+  pluginAsync,
+  status,
+} from "../helpers/plugin.ts";
 
 /** Where Debian has the reference plugins. */
 const REFERENCE = "/usr/lib/cni";
@@ -341,7 +352,7 @@ describe("what it gets", () => {
     expect(rest(seen[4])).toEqual(rest(seen[0]));
   });
 
-  test("are none of our open files: no lock, no namespace, no database", () => {
+  test("are none of our open files but the locks, and these only for ADD and DEL: no namespace, no database", () => {
     using host = new TestHost();
     using sandbox = new TestNetns();
     const spy = new Spy(host);
@@ -350,8 +361,12 @@ describe("what it gets", () => {
     silent(check({ ...call, netconf: { ...call.netconf, prevResult } }));
     silent(del(call));
     // The shell has its own script open.
-    for (const { files } of spy.calls)
-      expect(files.filter((file) => file !== join(spy.path, "spy"))).toEqual([]);
+    const files = spy.calls.map(({ verb, files }) => [
+      verb,
+      ...files.filter((file) => file !== join(spy.path, "spy")),
+    ]);
+    const lock = join(host.stateDir, "podnet/lock");
+    expect(files).toEqual([["ADD", lock], ["CHECK"], ["DEL", lock]]);
   });
 
   test("is its own way out: what it says on stderr is ours, however long, and stdout stays clean", () => {
@@ -558,6 +573,42 @@ describe("an ADD that fails after it", () => {
   });
 });
 
+test("killed while the plugin is at work, it leaves the attachment locked until that has ended: DEL takes all back", async () => {
+  using host = new TestHost();
+  using sandbox = new TestNetns();
+  const path = mkdtempSync(join(host.stateDir, "plugins-"));
+  const [begun, given] = [join(path, "begun"), join(path, "given")];
+  const seconds = patient(1000) / 1000;
+  writeFileSync(
+    join(path, "slow"),
+    `#!/bin/sh
+case $CNI_COMMAND in
+  ADD) touch ${begun}; sleep ${seconds}; touch ${given}; echo '{"ips":[{"address":"10.30.0.5/24"}]}' ;;
+  DEL) rm -f ${given} ;;
+esac
+`,
+    { mode: 0o755 },
+  );
+  const call = {
+    host,
+    netns: sandbox,
+    netconf: netconf(host, { ipam: { type: "slow" } }),
+    env: { CNI_PATH: path },
+  };
+  const added = pluginAsync("ADD", {
+    ...call,
+    through: ["sh", "-c", 'echo $$ >"$1"; shift; exec "$@"', "sh", join(path, "pid")],
+  });
+  while (!existsSync(begun)) await Bun.sleep(5);
+  process.kill(Number(readFileSync(join(path, "pid"), "utf8")), "SIGKILL");
+  await added;
+  const started = performance.now();
+  silent(del(call));
+  expect(performance.now() - started).toBeGreaterThan(seconds * 500);
+  expect(existsSync(given)).toBe(false);
+  expect(remains(host)).toEqual(NOTHING);
+});
+
 describe("a repeated ADD", () => {
   test("does not ask it again, and answers the same", () => {
     using host = new TestHost();
@@ -582,6 +633,21 @@ describe("a repeated ADD", () => {
     refused(add({ ...call, netns: "/nowhere" }), 8);
     expect(spy.verbs).toEqual(["ADD"]);
     expect(host.ping("10.30.0.5")).toMatchObject({ received: 1 });
+  });
+
+  test("of a pod that only the kernel knows of, its store being lost, does not ask it, and answers the same address", () => {
+    using host = new TestHost();
+    using sandbox = new TestNetns();
+    const spy = new Spy(host);
+    const call = spied(host, sandbox, spy);
+    succeeded(add(call));
+    rmSync(join(host.stateDir, "podnet"), { recursive: true });
+    spy.answers("ADD", '{"ips":[{"address":"10.30.0.6/24"}]}');
+    expect(succeeded(add(call)).ips?.[0]?.address).toBe("10.30.0.5/32");
+    expect(spy.verbs).toEqual(["ADD"]);
+    expect(host.ping("10.30.0.5")).toMatchObject({ received: 1 });
+    silent(del(call));
+    expect(remains(host)).toEqual(NOTHING);
   });
 
   test("after DEL asks it anew", () => {

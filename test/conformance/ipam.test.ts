@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { hasIpv6 } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
-import { refused, remains, silent, succeeded } from "../helpers/outcome.ts";
-import { add, del, netconf, type PluginCall } from "../helpers/plugin.ts";
+import { NOTHING, refused, remains, silent, succeeded } from "../helpers/outcome.ts";
+import { add, check, del, netconf, type PluginCall } from "../helpers/plugin.ts";
 
 type Keys = Readonly<Record<string, unknown>>;
 
@@ -118,6 +118,37 @@ describe("ranges", () => {
       { dst: "10.96.0.0/12", gw: "169.254.1.1" },
     ]);
     expect(node.refused("b", 7, { ...WIDE, routes: [{ dst: "10.96.0.0" }] })).toContain("ipam.routes[0].dst");
+  });
+
+  test.each([
+    ["10.97.0.1/12", "10.96.0.0/12"],
+    ["fd55::1/16", "fd55::/16"],
+  ])("a route to %s is refused: the kernel would make %s of it, or nothing", (dst, right) => {
+    using node = new Node();
+    expect(node.refused("a", 7, { ...WIDE, routes: [{ dst }] })).toContain(`no host bits set: "${right}"`);
+    expect(node.refused("a", 7, WIDE, { routes: [{ dst }] })).toContain(`no host bits set: "${right}"`);
+  });
+
+  test("of routes there may be hundreds", () => {
+    using node = new Node();
+    const routes = Array.from({ length: 600 }, (_, at) => ({
+      dst: `172.${16 + (at >> 8)}.${at & 255}.0/24`,
+    }));
+    const call = node.call("a", { ...WIDE, routes });
+    const result = succeeded(add(call));
+    expect(result.routes).toHaveLength(601);
+    silent(check({ ...call, netconf: { ...call.netconf, prevResult: result } }));
+  });
+
+  test("an address that is excluded no longer is given, when its turn comes", () => {
+    using node = new Node();
+    const [before, after] = [
+      { subnet: "10.20.1.0/29", exclude: ["10.20.1.2/31"] },
+      { subnet: "10.20.1.0/29" },
+    ];
+    expect(node.given("a", before)).toEqual(["10.20.1.4/32"]);
+    const rest = ["b", "c", "d", "e"].flatMap((name) => node.given(name, after));
+    expect(rest.toSorted()).toEqual([2, 3, 5, 6].map((last) => `10.20.1.${last}/32`));
   });
 });
 
@@ -314,6 +345,27 @@ describe("an address is given once", () => {
     refused(add({ ...call, netns: "/nowhere" }), 8);
     expect(remains(node.host)).toMatchObject({ links: { length: 1 }, routes: ["10.20.1.2"], leases: 1 });
     expect(node.host.ping(ips?.[0]?.address?.replace("/32", "") as string)).toMatchObject({ received: 1 });
+  });
+
+  test("a repeated ADD that fails does not give it up either where somebody has renamed the host end", () => {
+    using node = new Node();
+    const call = node.call("a", WIDE);
+    const hostEnd = succeeded(add(call)).interfaces?.[0]?.name;
+    node.host.ipBatch(`link set ${hostEnd} down`, `link set ${hostEnd} name other0`, "link set other0 up");
+    refused(add(call), 102);
+    expect(remains(node.host)).toMatchObject({ links: { length: 1 }, leases: 1 });
+    silent(del(call));
+    expect(remains(node.host)).toEqual(NOTHING);
+  });
+
+  test("a repeated ADD with another MTU makes it so, and CHECK goes by it", () => {
+    using node = new Node();
+    const call = node.call("a", WIDE);
+    succeeded(add(call));
+    const smaller = { ...call, netconf: { ...call.netconf, mtu: 1400 } };
+    const prevResult = succeeded(add(smaller));
+    expect(prevResult.interfaces).toMatchObject([{ mtu: 1400 }, { mtu: 1400 }]);
+    silent(check({ ...smaller, netconf: { ...smaller.netconf, prevResult } }));
   });
 
   test("an ADD for a container whose sandbox was made anew attaches the new one", () => {
