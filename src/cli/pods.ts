@@ -53,7 +53,7 @@ export function listPods(stateDir: string, host: Namespace): Roster {
   const complaints: string[] = [];
   const recorded = networks(stateDir).flatMap((network) => {
     try {
-      using store = Store.open(stateDir, network);
+      using store = Store.read(stateDir, network);
       return store.list().map(podOf);
     } catch (error) {
       complaints.push((error as Error).message);

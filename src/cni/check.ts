@@ -66,7 +66,7 @@ function readFinal(prevResult: unknown, { cniVersion }: Netconf): Result {
 
 function findHolding(stateDir: string, attachment: Attachment): Holding | undefined {
   if (!Store.exists(stateDir, attachment.network)) return undefined;
-  using store = Store.open(stateDir, attachment.network);
+  using store = Store.read(stateDir, attachment.network);
   return store.find(attachment);
 }
 

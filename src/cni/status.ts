@@ -8,6 +8,7 @@ import { CniError, Code, toCniError } from "./error.ts";
 import { type Netconf, validDocument } from "./netconf.ts";
 import type { Request } from "./request.ts";
 import { type AddressSource, addressSource } from "./source.ts";
+import { leasesInKernel } from "./witness.ts";
 
 /** Throws a CniError 50 when no ADD could be served, 51 when pods that are there suffer as well. */
 export function status(request: Request, netconf: Netconf): void {
@@ -18,9 +19,11 @@ export function status(request: Request, netconf: Netconf): void {
     assertWritable(stateDir, netconf.name);
     if (!Store.exists(stateDir, netconf.name)) source.status(undefined);
     else {
-      using store = Store.open(stateDir, netconf.name);
+      using host = Namespace.current();
+      // A store that is damaged is none that ADD could not go on with.
+      using store = Store.read(stateDir, netconf.name, () => leasesInKernel(host, netconf.name));
       source.status(store);
-      if (!store.isEmpty()) assertForwarding(familiesOf(store, source));
+      if (!store.isEmpty()) assertForwarding(familiesOf(store, source), host);
     }
   } catch (error) {
     throw notReady(toCniError(error));
@@ -38,8 +41,7 @@ const FORWARDING: Readonly<Record<Family, string>> = {
 };
 
 /** The first ADD of a family switches forwarding on; that it is off later cuts every pod off. */
-function assertForwarding(families: ReadonlySet<Family>): void {
-  using host = Namespace.current();
+function assertForwarding(families: ReadonlySet<Family>, host: Namespace): void {
   const off = [...families].map((family) => FORWARDING[family]).find((key) => readSysctl(host, key) === "0");
   if (off === undefined) return;
   const setting = off.replaceAll("/", ".");

@@ -61,6 +61,20 @@ export function openDatabase(path: string, witness: Witness | undefined): Databa
   }
 }
 
+/** For who only looks: nothing is made of what is missing or empty, which is read as what a new one would begin with. */
+export function viewDatabase(path: string, witness: Witness | undefined): Database {
+  if (!findStatus(path)) return newInMemory(witness);
+  const database = new Database(path);
+  try {
+    if (!isEmptyDatabase(database)) return database;
+  } catch (error) {
+    database[Symbol.dispose]();
+    throw error;
+  }
+  database[Symbol.dispose]();
+  return newInMemory(witness);
+}
+
 /** A copy in memory, sound from end to end; of none, or of a damaged one, what a new one would begin with. */
 export function copyDatabase(path: string, witness: Witness | undefined): Database {
   try {
@@ -72,6 +86,11 @@ export function copyDatabase(path: string, witness: Witness | undefined): Databa
   } catch (error) {
     if (witness === undefined || !isDamage(error)) throw error;
   }
+  return newInMemory(witness);
+}
+
+/** What a new one would begin with. */
+export function newInMemory(witness: Witness | undefined): Database {
   const database = new Database(":memory:", { create: true });
   begin(database, witness?.() ?? []);
   return database;

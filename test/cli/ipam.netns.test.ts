@@ -646,7 +646,7 @@ describe("verbs on a database that is lost or damaged", () => {
   });
 
   test.each(damages.filter(([, , isKept]) => isKept))(
-    "%s: CHECK and STATUS report it, name the remedy, and change nothing",
+    "%s: CHECK reports it and names the remedy, STATUS says that an ADD would be served, and neither changes anything",
     (_, damage) => {
       using node = new Node("ab");
       const answer = succeeded(add({ ...node.call("a"), netns: node.pods.a as TestNetns }));
@@ -658,7 +658,7 @@ describe("verbs on a database that is lost or damaged", () => {
         103,
       );
       expect(msg).toContain("slash32 ipam repair");
-      expect(refused(status(node.call("a")), 50).msg).toContain("slash32 ipam repair");
+      silent(status(node.call("a")));
       expect(difference(before, node.state())).toEqual({ gone: [], came: [] });
     },
   );

@@ -105,6 +105,58 @@ describe("a witness is asked", () => {
   });
 });
 
+describe("who only reads", () => {
+  test.each<[string, (stateDir: string) => void]>([
+    ["lost", (stateDir) => rmSync(database(stateDir))],
+    ["emptied", (stateDir) => truncateSync(database(stateDir), 0)],
+    [
+      "one that was begun, and not more",
+      (stateDir) => {
+        rmSync(database(stateDir));
+        using begun = new Database(database(stateDir), { create: true });
+        begun.run("VACUUM");
+      },
+    ],
+    ["garbage", garble],
+  ])(
+    "of a store that is %s makes nothing, has the witness's word, and whoever writes asks it, too",
+    (_, damage) => {
+      const stateDir = mkdtempSync(join(tmpdir(), "recovery-"));
+      const witness = () => [seen("a", "10.20.1.2")];
+      {
+        using early = Store.open(stateDir, "podnet", witness);
+        take(early, "a");
+      }
+      damage(stateDir);
+      const size = () => existsSync(database(stateDir)) && statSync(database(stateDir)).size;
+      const before = size();
+      {
+        using reader = Store.read(stateDir, "podnet", witness);
+        expect(held(reader)).toEqual(["a 10.20.1.2"]);
+        expect(reader.isEmpty()).toBe(false);
+      }
+      expect(size()).toBe(before);
+      if (damage !== garble) {
+        using reader = Store.read(stateDir, "podnet");
+        expect(held(reader)).toEqual([]);
+      }
+      using late = Store.open(stateDir, "podnet", witness);
+      expect(take(late, "b")).toEqual(["10.20.1.3"]);
+      expect(held(late)).toEqual(["a 10.20.1.2", "b 10.20.1.3"]);
+      rmSync(stateDir, { recursive: true });
+    },
+  );
+
+  test("of a sound store has what is in it, whatever a witness says", ({ stateDir }) => {
+    using store = Store.open(stateDir, "podnet");
+    take(store, "a");
+    using reader = Store.read(stateDir, "podnet", () => [seen("b", "10.20.1.9")]);
+    expect(held(reader)).toEqual(["a 10.20.1.2"]);
+    take(store, "c");
+    expect(held(reader)).toEqual(["a 10.20.1.2", "c 10.20.1.3"]);
+  });
+});
+
 test("without a witness damage is an error of its own kind, and the file is left", ({ stateDir }) => {
   using store = Store.open(stateDir, "podnet");
   garble(stateDir);

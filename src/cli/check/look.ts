@@ -109,7 +109,7 @@ function leasedMeanwhile({ attachment }: Pod, node: Node): Candidate["lease"] {
   const network = node.networks().find(({ name }) => name === attachment?.network);
   if (attachment === undefined || network === undefined) return undefined;
   if (!Store.exists(network.stateDir, network.name)) return undefined;
-  using store = Store.open(network.stateDir, network.name);
+  using store = Store.read(network.stateDir, network.name);
   const holding = store.find(attachment);
   return holding && { holding, network };
 }

@@ -1,6 +1,7 @@
 // slash32 ipam release: DEL by hand, for an attachment that no runtime knows any more.
 import { type Address, formatAddress, parseAddress, sameAddress } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
+import { leasesInKernel } from "../../cni/witness.ts";
 import { remove } from "../../datapath/apply.ts";
 import { attachmentNumber } from "../../datapath/endpoint.ts";
 import { findLink, isAddressInUse } from "../../datapath/host.ts";
@@ -21,7 +22,7 @@ export function release({ scene, operands, force }: Given, { out }: Terminal): n
   const end = scene.ends(network).get(key)?.link.name;
   const { stateDir } = scene.scope;
   if (!Store.exists(stateDir, network) && end === undefined) throw unknown(key);
-  using store = Store.open(stateDir, network);
+  using store = Store.open(stateDir, network, () => leasesInKernel(scene.host, network));
   using _ = store.lock(attachmentNumber(attachment));
   const holding = store.find(attachment);
   if (holding === undefined && end === undefined) throw unknown(key);
@@ -56,7 +57,7 @@ function find(text: string, scene: Scene): Attachment {
 function holderOf(address: Address, scene: Scene): Attachment {
   const holders = scene.networks().flatMap((network) => {
     if (!Store.exists(scene.scope.stateDir, network)) return [];
-    using store = Store.open(scene.scope.stateDir, network);
+    using store = Store.read(scene.scope.stateDir, network);
     return store.list().filter((holding) => addressesOf(holding).some((held) => sameAddress(held, address)));
   });
   const [holder] = holders;

@@ -41,7 +41,9 @@ export function survey(scene: Scene, settle?: Settle): Survey {
     const unsettled = settled(() => storeFindings(network, scene), settle);
     findings.push(...unsettled);
     if (unsettled.length > 0 || !Store.exists(scene.scope.stateDir, network)) continue;
-    using store = Store.open(scene.scope.stateDir, network);
+    using store = settle
+      ? Store.open(scene.scope.stateDir, network, () => leasesInKernel(scene.host, network))
+      : Store.read(scene.scope.stateDir, network);
     for (const [key, { attachment, hostEnd }] of attachments(network, store, scene)) {
       using lock = store.tryLock(attachmentNumber(attachment));
       if (lock === undefined) busy.push(key);
@@ -88,7 +90,7 @@ function storeFindings(network: string, scene: Scene): Finding[] {
       const advice = `if it is not elsewhere (--state-dir): slash32 ipam repair --network ${network}`;
       return [{ ...told, mends: [], advice }];
     }
-    return [{ ...told, mends: leases.map((lease) => recordAnew(lease, stateDir)) }];
+    return [{ ...told, mends: leases.map((lease) => recordAnew(lease, scene)) }];
   }
   try {
     Store.copy(stateDir, network)[Symbol.dispose]();
@@ -108,17 +110,18 @@ function storeFindings(network: string, scene: Scene): Finding[] {
         store.rebuild();
       },
     };
-    const leases = witness().map((lease) => recordAnew(lease, stateDir));
+    const leases = witness().map((lease) => recordAnew(lease, scene));
     return [{ ...told, kind: "store-damaged", mends: [rebuild, ...leases] }];
   }
 }
 
-function recordAnew(lease: Parameters<typeof recordLease>[0], stateDir: string): Mend {
+function recordAnew(lease: Parameters<typeof recordLease>[0], { host, scope }: Scene): Mend {
   const { command } = recordLease(lease, undefined as never);
+  const { network } = lease.attachment;
   return {
     command,
     carryOut() {
-      using store = Store.open(stateDir, lease.attachment.network);
+      using store = Store.open(scope.stateDir, network, () => leasesInKernel(host, network));
       store.adopt(lease);
     },
   };
@@ -194,7 +197,7 @@ function strayRoute(
     return { ...told, mends: [], advice: "its sandbox cannot be seen: delete the pod" };
   if (isUsed && holding === undefined)
     return { ...told, mends: [], advice: "nobody can tell whose it is: delete the pod" };
-  const record = holding && recordAnew({ ...holding, addresses: [dst.address] }, scene.scope.stateDir);
+  const record = holding && recordAnew({ ...holding, addresses: [dst.address] }, scene);
   return { ...told, mends: [isUsed && record ? record : routeRemoval(dst, { name, index: oif }, scene)] };
 }
 

@@ -64,7 +64,7 @@ function shortName({ containerId, ifName }: Attachment): string {
  * that differ are applied again, and those only, and all is verified once more. `undefined` when it is gone meanwhile.
  */
 export function examine(listed: Holding, network: Network, node: Node, repair = false): Examined | undefined {
-  using store = Store.open(network.stateDir, network.name);
+  using store = Store.read(network.stateDir, network.name);
   using lock = store.tryLock(attachmentNumber(listed.attachment));
   if (lock === undefined) return { kind: "busy", holding: listed };
   const holding = store.find(listed.attachment);
