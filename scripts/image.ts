@@ -13,10 +13,14 @@ const { name, description, license, version } = JSON.parse(readFileSync(join(ROO
 export const IMAGE = `localhost/${name}:${version}`;
 
 /** Writes the image, of executables by architecture, to `path`. */
-export function packSlash32(path: string, executables: Readonly<Record<string, string>>): void {
+export function packSlash32(
+  path: string,
+  executables: Readonly<Record<string, string>>,
+  image = IMAGE,
+): void {
   const files = Object.entries(executables).map(([architecture, file]) => [architecture, { slash32: file }]);
   packImage(path, {
-    name: IMAGE,
+    name: image,
     entrypoint: ["/slash32"],
     labels: {
       "org.opencontainers.image.title": name,

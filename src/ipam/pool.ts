@@ -1,5 +1,5 @@
 // The pool: which address is given next. Works inside the store's transactions.
-import { type Address, addressBytes, addressFromBytes } from "../address.ts";
+import { type Address, addressBytes, addressFromBytes, formatAddress } from "../address.ts";
 import { attachmentKey } from "../attachment.ts";
 import type { Database, Row, Value } from "../sqlite.ts";
 import { attachmentIn } from "./database.ts";
@@ -133,7 +133,12 @@ export class Pool {
 
 /** What is leasable in a range is part of it: an address that is reserved no longer may lie before the old cursor. */
 function cursorName(range: Range): string {
-  return [rangeName(range), ...range.reserved.map(({ first, last }) => `${first}-${last}`)].join(" without ");
+  const { family, reserved } = range;
+  const spans = reserved.map(({ first, last }) => {
+    const name = formatAddress({ family, value: first });
+    return first === last ? name : `${name}-${formatAddress({ family, value: last })}`;
+  });
+  return [rangeName(range), ...spans].join(" without ");
 }
 
 /** Lets go of the rest: a query that is left half-read would keep every other process from writing. */

@@ -1,7 +1,11 @@
 // Upgrade and downgrade: what one version wrote is used by the other, and pods never notice.
+import { Database } from "bun:sqlite";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { chmodSync, copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { slash32 } from "../helpers/command.ts";
 import { CONFLIST, InstallNode, POD_CIDR } from "../helpers/installed.ts";
 import type { TestNetns } from "../helpers/lab.ts";
 import { OtherVersion } from "../helpers/other-version.ts";
@@ -99,6 +103,72 @@ test("a version before takes what one after has added: keys of node.json and of 
   expect(install(node, EXECUTABLE)).toMatch(/✓ node file [\s\S]*✓ list /);
   expect(node.uninstall("--force")).toMatchObject({ exitCode: 0 });
   expect(node.files()).toEqual([]);
+});
+
+describe("what 0.1.0 wrote", () => {
+  const WRITTEN = join(import.meta.dirname, "../fixtures/written-by-0.1.0");
+  const written = (name: string) => readFileSync(join(WRITTEN, name), "utf8");
+  const tables = (database: Database) =>
+    database.query("SELECT name, sql FROM sqlite_master ORDER BY name").all();
+  const version = (database: Database) => database.query("PRAGMA user_version").get();
+
+  /** With its leases, node file, list and log; its pods' sandboxes and cables are gone. */
+  function nodeAsLeft(): InstallNode {
+    const node = new InstallNode();
+    node.write(CONFLIST, written("10-slash32.conflist"));
+    node.write("/run/slash32/node.json", written("node.json"));
+    node.write("/var/log/slash32.log", written("slash32.log"));
+    mkdirSync(node.at("/run/slash32/podnet"));
+    using database = new Database(node.at("/run/slash32/podnet/leases.db"));
+    database.run(written("leases.sql"));
+    node.write("/run/slash32/podnet/lock", "");
+    copyFileSync(EXECUTABLE, node.at("/opt/cni/bin/slash32"));
+    for (const file of [CONFLIST, "/run/slash32/node.json"]) chmodSync(node.at(file), 0o600);
+    return node;
+  }
+
+  test("is read: its pods have their addresses, the next gets the next, and nothing remains", () => {
+    using node = nodeAsLeft();
+    const told = slash32(node.host, ["log", "--file", node.at("/var/log/slash32.log")]).stdout;
+    expect(told.split("\n").map((line) => line.split(/ +/).slice(2, 4).join(" "))).toEqual([
+      "ADD default/first",
+      "ADD default/second",
+      "DEL second",
+      "ADD default/third",
+    ]);
+    for (const [name, last] of [
+      ["first", 2],
+      ["third", 4],
+      ["fourth", 5],
+      ["second", 6],
+    ] as const) {
+      const pod = node.pod(name);
+      check(node, name, pod);
+      const [eth0] = pod.ip("address", "show", "eth0", "scope", "global") as {
+        addr_info: { local?: string }[];
+      }[];
+      const addresses = eth0?.addr_info.flatMap(({ local }) => local ?? []); // iproute2 leaves an empty object for fe80::
+      expect(addresses).toEqual([`10.20.1.${last}`, `fd00:20:1::${last}`]);
+    }
+    const again = install(node, EXECUTABLE, "--log-file", "/var/log/slash32.log");
+    expect(again).toMatch(/· executable .*\n· node file .*\n· list /);
+    for (const name of ["first", "second", "third", "fourth"]) node.runtime().del({ containerId: name });
+    expect(node.uninstall()).toMatchObject({ exitCode: 0 });
+    expect({ files: node.files(), ...remains(node.host) }).toEqual({ files: [], ...NOTHING });
+  });
+
+  test("has the tables that are made today: another schema needs a way there and back, and another fixture", () => {
+    using node = new InstallNode();
+    install(node, EXECUTABLE);
+    node.pod("first");
+    using now = new Database(node.at("/run/slash32/podnet/leases.db"));
+    using then = new Database(":memory:");
+    then.run(written("leases.sql"));
+    expect({ tables: tables(now), version: version(now) }).toEqual({
+      tables: tables(then),
+      version: version(then),
+    });
+  });
 });
 
 /** By a person, as the runtime's memory of the pod is not at hand: it compares everything as CHECK does. */

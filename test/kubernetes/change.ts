@@ -1,5 +1,6 @@
 // What happens to a cluster: the DaemonSet is replaced, pods go and come, a node dies.
 import type { Cluster } from "./cluster.ts";
+import { OTHER } from "./images.ts";
 import type { Node } from "./node.ts";
 import { startPing } from "./ping.ts";
 import {
@@ -18,7 +19,7 @@ import { REPLICAS } from "./traffic.ts";
 const FEWEST_PINGS = 20;
 
 export async function checkChange(cluster: Cluster, timeline: Timeline): Promise<void> {
-  await timeline.step("DaemonSet restarted under a ping across nodes", 600, () => restart(cluster));
+  await timeline.step("upgraded and downgraded under a ping across nodes", 900, () => upgrade(cluster));
 
   await timeline.step("no pods: every address returned", 300, async (until) => {
     await scale(cluster, 0);
@@ -38,15 +39,32 @@ export async function checkChange(cluster: Cluster, timeline: Timeline): Promise
   await timeline.step(what, 600, (until) => reboot(node, cluster, until));
 }
 
-async function restart(cluster: Cluster): Promise<string> {
+/** To another version by another image, and back. */
+async function upgrade(cluster: Cluster): Promise<string> {
   const { kubectl } = cluster;
+  const before = await version(cluster);
   const [pod, , stranger] = neighboursAndStranger(await readyPods(cluster));
   const ping = startPing(kubectl, pod, stranger);
-  await kubectl.run("rollout", "restart", "daemonset/slash32", "--namespace=kube-system");
-  await kubectl.run("rollout", "status", "daemonset/slash32", "--namespace=kube-system");
+  const roll = async (...command: readonly string[]) => {
+    await kubectl.run(...command, "--namespace=kube-system");
+    await kubectl.run("rollout", "status", "daemonset/slash32", "--namespace=kube-system");
+    return await version(cluster);
+  };
+  const images = ["install", "log"].map((container) => `${container}=${OTHER.image}`);
+  const between = await roll("set", "image", "daemonset/slash32", ...images);
+  const after = await roll("rollout", "undo", "daemonset/slash32");
   const { sent, lost } = await ping.end();
   if (sent < FEWEST_PINGS || lost > 0) throw new Error(`${lost} of ${sent} pings lost`);
-  return `${sent} pings, none lost`;
+  if (between !== `slash32 ${OTHER.version}` || after !== before) {
+    throw new Error(`the nodes had ${before}, then ${between}, then ${after}`);
+  }
+  return `${before}, ${OTHER.version} and back; ${sent} pings, none lost`;
+}
+
+/** What is installed on all nodes. */
+async function version({ nodes }: Cluster): Promise<string> {
+  const versions = await Promise.all(nodes.map((node) => node.run("/opt/cni/bin/slash32", "--version")));
+  return [...new Set(versions.map((text) => text.trim()))].join(", ");
 }
 
 async function reboot(node: Node, cluster: Cluster, until: Until): Promise<string> {

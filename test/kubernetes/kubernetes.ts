@@ -4,11 +4,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { interruptedStatus, onInterruption } from "../../scripts/demo/interruption.ts";
 import { buildPod } from "../helpers/image.ts";
+import { OtherVersion } from "../helpers/other-version.ts";
 import { bringUp } from "./bring-up.ts";
 import { checkChange } from "./change.ts";
 import { Cluster } from "./cluster.ts";
 import { complaints, statements } from "./evidence.ts";
-import { packImages } from "./images.ts";
+import { OTHER, packImages } from "./images.ts";
 import { Place } from "./place.ts";
 import { checkRemoval } from "./removal.ts";
 import { Timeline } from "./timeline.ts";
@@ -25,7 +26,8 @@ async function run(): Promise<boolean> {
   const place = undo.use(new Place());
   const init = buildPod(place.shared);
   const cluster = undo.use(await Cluster.prepare(place, binaries, init));
-  const images = packImages(place.shared, init, join(binaries, "busybox"));
+  const next = undo.use(await OtherVersion.make(OTHER.version));
+  const images = packImages(place.shared, init, join(binaries, "busybox"), next.executable);
   const timeline = new Timeline(interruption);
   try {
     const before = await bringUp(cluster, images, timeline);
