@@ -3,7 +3,8 @@
 # second serial line, and switches the guest off. The first serial line is the kernel's.
 set -uo pipefail
 cd "$(dirname "$0")/../.."
-export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin NO_COLOR=1
+# Translating machine code that was just made is what emulation is worst at: Bun starts in a quarter of the time without.
+export BUN_JSC_useJIT=0 HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin NO_COLOR=1
 
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup

@@ -35,14 +35,7 @@ class Attached implements Disposable {
 
   /** All that CHECK looks at, to see that it changes nothing. */
   picture(): string {
-    const seen = [this.host, this.sandbox].flatMap((netns) => [
-      ...["link", "address"].map((noun) => netns.exec("ip", "-details", noun).stdout),
-      ...["-4", "-6"].flatMap((family) => [
-        netns.exec("ip", family, "route", "show", "table", "all").stdout,
-        netns.exec("ip", family, "neighbour", "show", "nud", "permanent").stdout,
-      ]),
-      netns.exec("sh", "-c", "cd /proc/sys/net; grep -r . ipv4/conf ipv6/conf ipv4/ip_forward").stdout,
-    ]);
+    const seen = [this.host, this.sandbox].map((netns) => netns.exec("sh", "-c", LOOK).stdout);
     return seen.join("\n").replaceAll(/(valid_lft|preferred_lft|expires) \w+/g, "");
   }
 
@@ -62,6 +55,21 @@ class Attached implements Disposable {
     this.host[Symbol.dispose]();
   }
 }
+
+/** By as few processes as it takes. */
+const LOOK = `
+ip -details -batch - <<END
+link
+address
+route show table all
+neighbour show nud permanent
+END
+ip -6 -batch - <<END
+route show table all
+neighbour show nud permanent
+END
+cd /proc/sys/net && grep -r . ipv4/conf ipv6/conf ipv4/ip_forward
+`;
 
 /** As an older version would have told it. */
 function renamed(result: Answer, cniVersion: string): object {

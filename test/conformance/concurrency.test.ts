@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { NOTHING, refused, remains, silent, succeeded } from "../helpers/outcome.ts";
-import { patient } from "../helpers/patience.ts";
+import { patient, repetitions } from "../helpers/patience.ts";
 import { add, netconf, type PluginCall, type PluginOutcome, plugin, pluginAsync } from "../helpers/plugin.ts";
 
 /** Calls for as many containers as wanted, a sandbox each, all on one host. */
@@ -34,31 +34,33 @@ function addressOf(outcome: PluginOutcome): string {
   return succeeded(outcome).ips?.[0]?.address?.replace("/32", "") as string;
 }
 
-describe("200 containers at once", () => {
-  const crowd = new Crowd(200);
+const SIZE = repetitions(200);
+
+describe(`${SIZE} containers at once`, () => {
+  const crowd = new Crowd(SIZE);
   const { host, calls } = crowd;
   let addresses: readonly string[] = [];
 
-  test("200 ADDs succeed, and no address is given twice", { timeout: patient(60_000) }, async () => {
+  test(`${SIZE} ADDs succeed, and no address is given twice`, { timeout: patient(60_000) }, async () => {
     addresses = (await atOnce("ADD", calls)).map(addressOf);
-    expect(new Set(addresses).size).toBe(200);
-    expect(remains(host)).toMatchObject({ links: { length: 200 }, leases: 200 });
+    expect(new Set(addresses).size).toBe(SIZE);
+    expect(remains(host)).toMatchObject({ links: { length: SIZE }, leases: SIZE });
     expect(remains(host).routes.toSorted()).toEqual(addresses.toSorted());
   });
 
   test("each holds the address it was told, and a pod reaches others and the world", () => {
-    for (let at = 0; at < 200; at += 9) {
+    for (let at = 0; at < SIZE; at += 9) {
       const { netns } = calls[at] as (typeof calls)[number];
       const [{ addr_info }] = netns.ip("-4", "address", "show", "dev", "eth0") as [
         { addr_info: { local: string }[] },
       ];
       expect(addr_info.map(({ local }) => local)).toEqual([addresses[at]]);
-      expect(netns.ping(addresses[(at + 67) % 200] as string)).toEqual({ received: 1, ttl: 63 });
+      expect(netns.ping(addresses[(at + 67) % SIZE] as string)).toEqual({ received: 1, ttl: 63 });
     }
-    expect(calls[199]?.netns.ping("198.51.100.1")).toMatchObject({ received: 1 });
+    expect(calls[SIZE - 1]?.netns.ping("198.51.100.1")).toMatchObject({ received: 1 });
   });
 
-  test("200 DELs succeed, and nothing is left on the host and in the sandboxes", {
+  test(`${SIZE} DELs succeed, and nothing is left on the host and in the sandboxes`, {
     timeout: patient(60_000),
   }, async () => {
     for (const outcome of await atOnce("DEL", calls)) silent(outcome);

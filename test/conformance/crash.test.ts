@@ -4,10 +4,11 @@ import { afterAll, describe, expect, test } from "vitest";
 import { usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { hostEnds, NOTHING, remains, silent, succeeded } from "../helpers/outcome.ts";
-import { patient } from "../helpers/patience.ts";
+import { patient, repetitions } from "../helpers/patience.ts";
 import { add, check, del, netconf, type PluginCall, plugin } from "../helpers/plugin.ts";
 
-const INSTANTS = 100;
+const INSTANTS = repetitions(100);
+const DEL_INSTANTS = repetitions(50);
 /** Its multiples, less their whole parts, are spread evenly, and look as if drawn by lot; the same in every run. */
 const GOLDEN_RATIO = 0.618033988749895;
 
@@ -98,14 +99,16 @@ describe(`ADD killed at ${INSTANTS} instants`, () => {
   });
 });
 
-test("DEL killed at 50 instants, followed by DEL, leaves nothing", { timeout: patient(120_000) }, () => {
+test(`DEL killed at ${DEL_INSTANTS} instants, followed by DEL, leaves nothing`, {
+  timeout: patient(120_000),
+}, () => {
   const killer = new Killer("DEL");
-  for (let instant = 0; instant < 50; instant += 1) {
+  for (let instant = 0; instant < DEL_INSTANTS; instant += 1) {
     succeeded(add(call));
     killer.strike();
     silent(del(call));
     expect(remains(host)).toEqual(NOTHING);
     expect(links()).toEqual(["lo"]);
   }
-  expect(killer.hits).toBeGreaterThan(50 / 4);
+  expect(killer.hits).toBeGreaterThan(DEL_INSTANTS / 4);
 });

@@ -75,6 +75,12 @@ export class TestNetns implements Disposable {
     return { stdout, stderr, exitCode };
   }
 
+  /** Runs a script for sh(1) in the namespace: for set-ups. Throws when a command of it fails. */
+  script(text: string): void {
+    const { stderr, exitCode } = this.exec("sh", "-ec", text);
+    if (exitCode !== 0) throw new Error(`Cannot prepare ${this.name}: ${stderr}`);
+  }
+
   /** Pings an address from the namespace, without resolving names. No route and no answer both are `received: 0`. */
   ping(address: string, { count = 1, timeoutS = 1, from, size }: PingOptions = {}): PingOutcome {
     const options = ["-n", "-M", "do", "-i", "0.2", "-c", `${count}`, "-W", `${timeoutS}`];
@@ -136,9 +142,10 @@ export function connect(a: TestNetns, b: TestNetns, { names, addresses, mtu = 15
     [b, names[1], addresses[1]],
   ] as const;
   for (const [netns, name, own] of ends) {
+    const commands = [...own.map((address) => addAddress(address, name)), `link set ${name} up`];
     // The kernel's own link-local address too: until it is usable, nothing asks for an IPv6 neighbour.
-    if (hasIpv6) netns.setSysctl(`net/ipv6/conf/${name}/accept_dad`, 0);
-    netns.ipBatch(...own.map((address) => addAddress(address, name)), `link set ${name} up`);
+    const dad = hasIpv6 ? `echo 0 >/proc/sys/net/ipv6/conf/${name}/accept_dad` : "";
+    netns.script(`${dad}\nip -batch - <<'END'\n${commands.join("\n")}\nEND`);
   }
   for (const [netns, name, own] of ends)
     if (own.some((address) => address.includes(":"))) awaitLinkLocal(netns, name);
@@ -146,9 +153,20 @@ export function connect(a: TestNetns, b: TestNetns, { names, addresses, mtu = 15
 
 /** The kernel adds it, with routes, when its work queue gets round to it: on a busy machine after the next commands. */
 function awaitLinkLocal(netns: TestNetns, name: string): void {
-  const wait = `until grep -q "^fe80.* ${name}$" /proc/net/if_inet6; do sleep 0.01; done`;
-  const { exitCode } = netns.exec("timeout", `${patient(5_000) / 1000}`, "sh", "-c", wait);
-  if (exitCode !== 0) throw new Error(`Cannot use ${name} of ${netns.name}: it has no link-local address`);
+  const [pauseS, tries] = [0.01, patient(500)];
+  netns.script(`
+    is_there() {
+      while read -r address _ _ _ _ device; do
+        case $device-$address in ${name}-fe80*) return 0 ;; esac
+      done </proc/net/if_inet6
+      return 1
+    }
+    tries=0
+    until is_there; do
+      tries=$((tries + 1))
+      [ $tries -lt ${tries} ] || { echo "${name} has no link-local address" >&2; exit 1; }
+      sleep ${pauseS}
+    done`);
 }
 
 function addAddress(address: string, device: string): string {
@@ -194,12 +212,12 @@ export class TestHost extends TestNetns {
       mtu,
     });
     this.router.ipBatch(
+      "link set lo up",
       ...pick("198.51.100.1/32", "2001:db8:ffff::1/128").map((world) => addAddress(world, "lo")),
       ...pick("192.0.2.1", "2001:db8::1").map((host) => `route add default via ${host}`),
     );
-    if (defaultRoute) {
-      this.ipBatch(...pick("192.0.2.254", "2001:db8::fe").map((router) => `route add default via ${router}`));
-    }
+    const routers = defaultRoute ? pick("192.0.2.254", "2001:db8::fe") : [];
+    this.ipBatch("link set lo up", ...routers.map((router) => `route add default via ${router}`));
     undo.move();
   }
 
@@ -210,15 +228,10 @@ export class TestHost extends TestNetns {
   }
 }
 
-/** Sets what a new namespace would take over from the machine, and brings `lo` up. */
+/** Sets what a new namespace would take over from the machine. */
 function prepare(netns: TestNetns, ipv6: boolean): void {
   const zeroes = ["ip_forward", "conf/all/rp_filter", "conf/default/rp_filter"];
   const disabled = ["all", "default"].map((which) => `echo 1 >ipv6/conf/${which}/disable_ipv6`);
   const writes = [...zeroes.map((key) => `echo 0 >ipv4/${key}`), ...(ipv6 || !hasIpv6 ? [] : disabled)];
-  const { stderr, exitCode } = netns.exec(
-    "sh",
-    "-ec",
-    ["cd /proc/sys/net", ...writes, "ip link set lo up"].join("\n"),
-  );
-  if (exitCode !== 0) throw new Error(`Cannot prepare ${netns.name} as a host: ${stderr}`);
+  netns.script(["cd /proc/sys/net", ...writes].join("\n"));
 }

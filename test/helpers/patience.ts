@@ -7,3 +7,8 @@ const PATIENCE = Number(process.env.PATIENCE ?? 1);
 export function patient(milliseconds: number): number {
   return milliseconds * PATIENCE;
 }
+
+/** So many repetitions, or a fifth of them where everything takes longer. */
+export function repetitions(count: number): number {
+  return PATIENCE > 1 ? count / 5 : count;
+}
