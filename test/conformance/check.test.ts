@@ -64,10 +64,6 @@ address
 route show table all
 neighbour show nud permanent
 END
-ip -6 -batch - <<END
-route show table all
-neighbour show nud permanent
-END
 cd /proc/sys/net && grep -r . ipv4/conf ipv6/conf ipv4/ip_forward
 `;
 

@@ -63,6 +63,13 @@ export class TestNetns implements Disposable {
     return stdout === "" ? undefined : JSON.parse(stdout);
   }
 
+  /** What `ip -json -details` prints for each of several commands, by one process. Routes of all tables are of both families. */
+  ipAll(commands: readonly string[]): unknown[] {
+    const args = ["-json", "-details", "-n", this.name, "-batch", "-"];
+    const { stdout } = execaSync("ip", args, { input: commands.join("\n") });
+    return stdout.split("\n").map((line) => JSON.parse(line));
+  }
+
   /** Runs several ip commands, in order, by one process: for set-ups. Throws at the first that fails. */
   ipBatch(...commands: readonly string[]): void {
     execaSync("ip", ["-n", this.name, "-batch", "-"], { input: commands.join("\n") });
@@ -125,12 +132,15 @@ export type Cable = {
   readonly addresses: readonly [readonly string[], readonly string[]];
   /** Of both ends. Default 1500. */
   readonly mtu?: number;
+  /** For ip(8) in each, when its end is up. */
+  readonly commands?: readonly [readonly string[], readonly string[]];
 };
 
 let cables = 0;
 
 /** Joins two namespaces with a veth pair, both ends up and all addresses usable (no duplicate-address detection). */
-export function connect(a: TestNetns, b: TestNetns, { names, addresses, mtu = 1500 }: Cable): void {
+export function connect(a: TestNetns, b: TestNetns, cable: Cable): void {
+  const { names, addresses, mtu = 1500, commands = [[], []] } = cable;
   cables += 1;
   // Ends with one and the same index count as a single device to the kernel's link watch, which then activates
   // the end that came up first only after up to a second: its first packets are lost.
@@ -138,14 +148,14 @@ export function connect(a: TestNetns, b: TestNetns, { names, addresses, mtu = 15
   const peer = `peer name ${names[0]} mtu ${mtu} netns ${a.name}`;
   b.ipBatch(`link add ${names[1]} index ${index} mtu ${mtu} type veth ${peer}`);
   const ends = [
-    [a, names[0], addresses[0]],
-    [b, names[1], addresses[1]],
+    [a, names[0], addresses[0], commands[0]],
+    [b, names[1], addresses[1], commands[1]],
   ] as const;
-  for (const [netns, name, own] of ends) {
-    const commands = [...own.map((address) => addAddress(address, name)), `link set ${name} up`];
+  for (const [netns, name, own, more] of ends) {
+    const batch = [...own.map((address) => addAddress(address, name)), `link set ${name} up`, ...more];
     // The kernel's own link-local address too: until it is usable, nothing asks for an IPv6 neighbour.
     const dad = hasIpv6 ? `echo 0 >/proc/sys/net/ipv6/conf/${name}/accept_dad` : "";
-    netns.script(`${dad}\nip -batch - <<'END'\n${commands.join("\n")}\nEND`);
+    netns.script(`${dad}\nip -batch - <<'END'\n${batch.join("\n")}\nEND`);
   }
   for (const [netns, name, own] of ends)
     if (own.some((address) => address.includes(":"))) awaitLinkLocal(netns, name);
@@ -206,18 +216,17 @@ export class TestHost extends TestNetns {
     prepare(this, ipv6);
     prepare(this.router, ipv6);
     const pick = <T>(v4: T, v6: T): T[] => (ipv6 ? [v4, v6] : [v4]);
+    const world = pick("198.51.100.1/32", "2001:db8:ffff::1/128").map((address) => addAddress(address, "lo"));
+    const via = (router: string) => `route add default via ${router}`;
     connect(this, this.router, {
       names: ["uplink0", "downlink0"],
       addresses: [pick("192.0.2.1/24", "2001:db8::1/64"), pick("192.0.2.254/24", "2001:db8::fe/64")],
       mtu,
+      commands: [
+        ["link set lo up", ...(defaultRoute ? pick("192.0.2.254", "2001:db8::fe").map(via) : [])],
+        ["link set lo up", ...world, ...pick("192.0.2.1", "2001:db8::1").map(via)],
+      ],
     });
-    this.router.ipBatch(
-      "link set lo up",
-      ...pick("198.51.100.1/32", "2001:db8:ffff::1/128").map((world) => addAddress(world, "lo")),
-      ...pick("192.0.2.1", "2001:db8::1").map((host) => `route add default via ${host}`),
-    );
-    const routers = defaultRoute ? pick("192.0.2.254", "2001:db8::fe") : [];
-    this.ipBatch("link set lo up", ...routers.map((router) => `route add default via ${router}`));
     undo.move();
   }
 

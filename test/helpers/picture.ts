@@ -26,7 +26,11 @@ type Route = {
 
 /** `eth0 up mtu 1500 mac 02:…`, and the alias in quotes if there is one. */
 export function links(netns: TestNetns): string[] {
-  return list<Link>(netns, "link").map(({ ifname, flags, mtu, address, ifalias }) => {
+  return linkLines(list(netns, "link"));
+}
+
+function linkLines(all: readonly Link[]): string[] {
+  return all.map(({ ifname, flags, mtu, address, ifalias }) => {
     const state = flags.includes("UP") ? "up" : "down";
     return `${ifname} ${state} mtu ${mtu} mac ${address}${ifalias === undefined ? "" : ` "${ifalias}"`}`;
   });
@@ -34,7 +38,11 @@ export function links(netns: TestNetns): string[] {
 
 /** `eth0 10.20.1.2/32 global`, and the word "tentative" if the kernel would not use it yet. */
 export function addresses(netns: TestNetns, dev?: string): string[] {
-  const all = list<Addresses>(netns, "address").filter(({ ifname }) => dev === undefined || dev === ifname);
+  const all = list<Addresses>(netns, "address");
+  return addressLines(all.filter(({ ifname }) => dev === undefined || dev === ifname));
+}
+
+function addressLines(all: readonly Addresses[]): string[] {
   return all.flatMap(({ ifname, addr_info }) =>
     addr_info.map(({ local, prefixlen, scope, tentative, dadfailed }) =>
       words(`${ifname} ${local}/${prefixlen} ${scope}`, tentative && "tentative", dadfailed && "dadfailed"),
@@ -44,7 +52,10 @@ export function addresses(netns: TestNetns, dev?: string): string[] {
 
 /** Of the main table unless a selector says otherwise, as `ip route` prints them: `10.20.1.2 dev cali… proto 32 scope link`. */
 export function routes(netns: TestNetns, family: 4 | 6, ...selector: string[]): string[] {
-  const all = list<Route>(netns, `-${family}`, "route", "show", ...selector);
+  return routeLines(list(netns, `-${family}`, "route", "show", ...selector));
+}
+
+function routeLines(all: readonly Route[]): string[] {
   return all.map(({ type, dst, gateway, dev, table, protocol, scope, metric, metrics }) =>
     words(
       type !== "unicast" && type,
@@ -62,7 +73,10 @@ export function routes(netns: TestNetns, family: 4 | 6, ...selector: string[]): 
 
 /** `10.20.1.2 dev cali… lladdr 02:… PERMANENT`. */
 export function neighbours(netns: TestNetns): string[] {
-  const all = list<Neighbour>(netns, "neighbour");
+  return neighbourLines(list(netns, "neighbour"));
+}
+
+function neighbourLines(all: readonly Neighbour[]): string[] {
   const lines = all.map(({ dst, dev, lladdr, state }) =>
     words(`${dst} dev ${dev}`, lladdr && `lladdr ${lladdr}`, ...state),
   );
@@ -80,15 +94,20 @@ export function settings(netns: TestNetns): string[] {
  * themselves.
  */
 export function picture(netns: TestNetns): string[] {
+  const seen = netns.ipAll(["link", "address", "route show table all", "rule", "neighbour"]).map(whole);
+  const [links, addresses, routes, rules, neighbours] = seen as [
+    Link[],
+    Addresses[],
+    Route[],
+    object[],
+    Neighbour[],
+  ];
   return [
-    ...links(netns).map((line) => `link ${line}`),
-    ...addresses(netns).map((line) => `address ${line}`),
-    ...routes(netns, 4, "table", "all").map((line) => `route ${line}`),
-    ...routes(netns, 6, "table", "all").map((line) => `route ${line}`),
-    ...list<{ priority: number; src: string; table?: string }>(netns, "rule").map(
-      (rule) => `rule ${JSON.stringify(rule)}`,
-    ),
-    ...neighbours(netns)
+    ...linkLines(links).map((line) => `link ${line}`),
+    ...addressLines(addresses).map((line) => `address ${line}`),
+    ...routeLines(routes).map((line) => `route ${line}`),
+    ...rules.map((rule) => `rule ${JSON.stringify(rule)}`),
+    ...neighbourLines(neighbours)
       .filter((line) => line.endsWith("PERMANENT"))
       .map((line) => `neighbour ${line}`),
     ...settings(netns),
@@ -110,8 +129,12 @@ export function difference(before: readonly string[], after: readonly string[]) 
 }
 
 function list<T>(netns: TestNetns, ...args: string[]): T[] {
-  // `ip -json` prints `[{},…]` where a filter of its own left nothing of an object.
-  return ((netns.ip(...args) ?? []) as T[]).filter((entry) => Object.keys(entry as object).length > 0);
+  return whole(netns.ip(...args) ?? []) as T[];
+}
+
+/** `ip -json` prints `[{},…]` where a filter of its own left nothing of an object. */
+function whole(entries: unknown): object[] {
+  return (entries as object[]).filter((entry) => Object.keys(entry).length > 0);
 }
 
 function words(...parts: (string | false | undefined)[]): string {
