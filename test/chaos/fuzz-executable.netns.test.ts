@@ -1,6 +1,7 @@
 // Bad requests to the executable: what the process makes of them, and what is left when it has gone.
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { execaSync } from "execa";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { TestHost } from "../helpers/lab.ts";
@@ -21,6 +22,8 @@ const MOST_BYTES = 192 * MEGABYTE;
 let host: TestHost;
 let stateDir: string;
 let directory: string;
+/** A mount namespace in which nobody else writes to /run. */
+let mounts: string;
 let before: ReturnType<typeof outside>;
 
 beforeAll(() => {
@@ -28,25 +31,31 @@ beforeAll(() => {
   directory = join(host.stateDir, "here");
   stateDir = join(host.stateDir, "state");
   for (const path of [directory, stateDir]) mkdirSync(path);
+  mounts = join(host.stateDir, "mounts");
+  writeFileSync(mounts, "");
+  execaSync("unshare", [`--mount=${mounts}`, "--", "mount", "-t", "tmpfs", "tmpfs", "/run"]);
   before = outside();
 });
-afterAll(() => host[Symbol.dispose]());
+afterAll(() => {
+  execaSync("umount", [mounts]);
+  host[Symbol.dispose]();
+});
 
 function outside() {
-  // The state directory of requests that name none, and those of tests at the same time.
-  const run = readdirSync("/run").filter((name) => !/^slash32(-\w+-\w+)?$/.test(name));
+  const { stdout } = execaSync("nsenter", [`--mount=${mounts}`, "--", "ls", "-A", "/run"]);
+  // The state directory of requests that name none.
+  const run = stdout.split("\n").filter((name) => name !== "slash32");
   return { run, beside: readdirSync(host.stateDir), here: readdirSync(directory), kernel: picture(host) };
 }
 
 /** Milliseconds of the processor's time. Throws unless the answer is what the request deserves. */
 async function judge(request: BadRequest): Promise<number> {
   const environment = passable(request);
-  const command = ["prlimit", `--as=${MOST_BYTES}`, "nsenter", `--net=${host.path}`, "--", EXECUTABLE];
-  const child = Bun.spawn(command, {
+  const inside = [`--net=${host.path}`, `--mount=${mounts}`, `--wd=${directory}`, "--"];
+  const child = Bun.spawn(["prlimit", `--as=${MOST_BYTES}`, "nsenter", ...inside, EXECUTABLE], {
     stdin: request.stdin,
     stdout: "pipe",
     stderr: "pipe",
-    cwd: directory,
     env: { PATH: process.env.PATH ?? "", ...environment },
     timeout: 30_000,
   });
