@@ -142,7 +142,8 @@ function refused(step: Step): { steps: Step[]; words: RegExp } {
         words: /: Invalid argument$/, // it has no words for it (6.18)
       };
     case "sysctl":
-      return { steps: [{ ...step, value: "broken" }], words: /: Invalid argument/ };
+      // 6.1 takes any value for some settings of IPv6, and makes nothing of it.
+      return { steps: [{ ...step, key: `${step.key}/below`, value: "broken" }], words: /: Not a directory/ };
     case "up":
       return { steps: [{ ...step, alias: "x".repeat(300) }], words: /: Attribute failed policy validation$/ };
     case "address":
