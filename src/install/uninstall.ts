@@ -47,10 +47,10 @@ export const uninstall: Command = {
     if (positionals.length > 0) throw new UsageError(`uninstall takes no ${JSON.stringify(positionals[0])}`);
     const places = readPlaces(values);
     using host = Namespace.current();
-    const found = inventory(places, host);
     const report = (lines: readonly Line[], remains: readonly Item[]) =>
       say(terminal, values.json, lines, remains);
     if (values.plan) {
+      const found = inventory(places, host);
       const ours = found.filter(({ remove }) => remove);
       return report(
         ours.map((item) => lineOf(item, "planned", "would be removed")),
@@ -79,12 +79,13 @@ function refuse(found: readonly Item[], force: boolean): void {
 /** In the order of the inventory; what a runtime sees goes first of all, and comes back where a pod came meanwhile. */
 function removeAll(places: Places, host: Namespace, force: boolean): Line[] {
   using _ = lockNode(places.seen(places.lock));
-  refuse(inventory(places, host), force);
   const lines = new Map<string, Line>();
+  const tell = (item: Item, kind: Line["kind"], words: string) =>
+    lines.set(`${item.what} ${item.path}`, lineOf(item, kind, words));
   for (let round = 0; round < ROUNDS; round++) {
-    const items = inventory(places, host).filter(({ remove }) => remove);
-    const tell = (item: Item, kind: Line["kind"], words: string) =>
-      lines.set(`${item.what} ${item.path}`, lineOf(item, kind, words));
+    const found = inventory(places, host);
+    if (round === 0) refuse(found, force);
+    const items = found.filter(({ remove }) => remove);
     using shown = new DisposableStack();
     for (const item of items) {
       if (item.hide === undefined) continue;
@@ -123,13 +124,15 @@ function say(
   lines: readonly Line[],
   remains: readonly Item[],
 ): number {
-  const isLeft = (line: Line) => remains.some(({ what, path }) => line.what === what && line.path === path);
+  const isOf = (line: Line, item: Item) => line.what === item.what && line.path === item.path;
   const trouble = lines.filter(({ kind }) => kind === "warning");
-  const reason = (item: Item) => trouble.find(({ path }) => path === item.path)?.words ?? "try again";
-  const left = remains.map((item) => lineOf(item, "warning", `remains: ${item.advice ?? reason(item)}`));
+  const left = remains.map((item) => {
+    const reason = trouble.find((line) => isOf(line, item))?.words;
+    return lineOf(item, "warning", `remains: ${item.advice ?? reason ?? "try again"}`);
+  });
   if (json) terminal.out(forPrograms(lines, { remains: remains.map(({ what, path }) => ({ what, path })) }));
   else {
-    const gone = lines.filter((line) => !isLeft(line));
+    const gone = lines.filter((line) => !remains.some((item) => isOf(line, item)));
     terminal.out(forPeople([...gone, ...left], painter(terminal.colours)));
     if (left.length === 0) terminal.out("There is nothing else of slash32 on this node.\n");
   }

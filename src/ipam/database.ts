@@ -64,15 +64,11 @@ export function openDatabase(path: string, witness: Witness | undefined): Databa
 /** For who only looks: nothing is made of what is missing or empty, which is read as what a new one would begin with. */
 export function viewDatabase(path: string, witness: Witness | undefined): Database {
   if (!findStatus(path)) return newInMemory(witness);
-  const database = new Database(path);
-  try {
-    if (!isEmptyDatabase(database)) return database;
-  } catch (error) {
-    database[Symbol.dispose]();
-    throw error;
-  }
-  database[Symbol.dispose]();
-  return newInMemory(witness);
+  using undo = new DisposableStack();
+  const database = undo.use(new Database(path));
+  if (isEmptyDatabase(database)) return newInMemory(witness);
+  undo.move(); // the caller closes it
+  return database;
 }
 
 /** A copy in memory, sound from end to end; of none, or of a damaged one, what a new one would begin with. */

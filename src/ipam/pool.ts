@@ -40,17 +40,18 @@ export class Pool {
   /** An address that was never given before. */
   #pickFresh(set: RangeSet, isInUse: LeaseRequest["isInUse"]): Address | undefined {
     for (const range of set) {
-      let address = this.#fresh(range, this.#cursor(range));
+      const cursor = cursorName(range);
+      let address = this.#fresh(range, this.#next(cursor, range));
       for (; address; address = this.#fresh(range, nextLeasable(range, address.value + 1n))) {
         if (!isInUse(address)) {
-          this.#moveCursor(range, address.value + 1n);
+          this.#move(cursor, range, address.value + 1n);
           return address;
         }
         // Somebody's whom the store does not know: it comes up again when its turn among the freed is there.
         const queue = "INSERT INTO address (address, freed) VALUES (?, ?)";
         this.#run(queue, addressBytes(address), this.nextFreed());
       }
-      this.#moveCursor(range, range.last + 1n);
+      this.#move(cursor, range, range.last + 1n);
     }
     return undefined;
   }
@@ -79,19 +80,19 @@ export class Pool {
     return address;
   }
 
-  /** No leasable address before it is fresh; `undefined` when none is. */
-  #cursor(range: Range): Address | undefined {
-    const row = this.#get("SELECT next FROM cursor WHERE range = ?", cursorName(range));
+  /** Where a cursor of the range is. No leasable address before it is fresh; `undefined` when none is. */
+  #next(cursor: string, range: Range): Address | undefined {
+    const row = this.#get("SELECT next FROM cursor WHERE range = ?", cursor);
     if (row === null) return nextLeasable(range, range.first);
     const next = row.next as Uint8Array | null;
     return next === null ? undefined : nextLeasable(range, addressFromBytes(next).value);
   }
 
-  #moveCursor(range: Range, value: bigint): void {
+  #move(cursor: string, range: Range, value: bigint): void {
     const next = value > range.last ? null : addressBytes({ family: range.family, value });
     const move =
       "INSERT INTO cursor (range, next) VALUES (?, ?) ON CONFLICT DO UPDATE SET next = excluded.next";
-    this.#run(move, cursorName(range), next);
+    this.#run(move, cursor, next);
   }
 
   #holder(address: Address): string | undefined {
@@ -118,7 +119,7 @@ export class Pool {
 
   /** Throws a LeaseError when the set has no address left to give. */
   assertAvailable(set: RangeSet): void {
-    const fresh = set.some((range) => this.#fresh(range, this.#cursor(range)) !== undefined);
+    const fresh = set.some((range) => this.#fresh(range, this.#next(cursorName(range), range)) !== undefined);
     if (!fresh && first(this.#oldestFreed(set)) === undefined) throw this.#exhausted(set);
   }
 

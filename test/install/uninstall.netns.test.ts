@@ -23,6 +23,18 @@ function nodeWith({ pods = 0 }: { pods?: number } = {}): InstallNode {
   return node;
 }
 
+/** With a list of its own, whose pods have their addresses from the reference plugin. */
+function nodeWithHostLocal(): InstallNode {
+  const node = new InstallNode();
+  node.plugins("host-local");
+  const dataDir = node.at("/var/lib/host-local");
+  const ipam = { type: "host-local", ranges: [[{ subnet: POD_CIDR }]], dataDir };
+  const own = { cniVersion: "1.0.0", name: "podnet", plugins: [{ type: "slash32", ipam }] };
+  node.write("/own.json", JSON.stringify(own));
+  expect(node.install(["--conflist", node.at("/own.json")])).toMatchObject({ exitCode: 0 });
+  return node;
+}
+
 function kernelOf({ host }: InstallNode) {
   const { links, routes, neighbours } = remains(host);
   return { links, routes, neighbours };
@@ -126,13 +138,7 @@ describe("a node with pods", () => {
   });
 
   test("of another IPAM plugin gives their addresses back", () => {
-    using node = new InstallNode();
-    node.plugins("host-local");
-    const dataDir = node.at("/var/lib/host-local");
-    const ipam = { type: "host-local", ranges: [[{ subnet: POD_CIDR }]], dataDir };
-    const own = { cniVersion: "1.0.0", name: "podnet", plugins: [{ type: "slash32", ipam }] };
-    node.write("/own.json", JSON.stringify(own));
-    expect(node.install(["--conflist", node.at("/own.json")])).toMatchObject({ exitCode: 0 });
+    using node = nodeWithHostLocal();
     node.pod("web-0");
     const leases = () => node.files().filter((line) => line.includes("/10.20.1."));
     expect(leases()).toHaveLength(1);
@@ -141,12 +147,7 @@ describe("a node with pods", () => {
   });
 
   test("of another IPAM plugin that is gone are gone, too, and what it still holds is told", () => {
-    using node = new InstallNode();
-    node.plugins("host-local");
-    const ipam = { type: "host-local", subnet: POD_CIDR, dataDir: node.at("/var/lib/host-local") };
-    const own = { cniVersion: "1.0.0", name: "podnet", plugins: [{ type: "slash32", ipam }] };
-    node.write("/own.json", JSON.stringify(own));
-    expect(node.install(["--conflist", node.at("/own.json")])).toMatchObject({ exitCode: 0 });
+    using node = nodeWithHostLocal();
     node.pod("web-0");
     node.pod("web-1");
     execaSync("rm", [node.at("/opt/cni/bin/host-local")]);

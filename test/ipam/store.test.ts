@@ -116,7 +116,7 @@ test.each<[string, RangeConfig, RangeConfig]>([
   const stateDir = mkdtempSync(join(tmpdir(), "store-"));
   using store = Store.open(stateDir, "podnet");
   const given = lease(store, "a", { ranges: [[before]] });
-  const rest = names(4).flatMap((name) => lease(store, name, { ranges: [[after]] }).concat());
+  const rest = names(4).flatMap((name) => lease(store, name, { ranges: [[after]] }));
   expect([...given, ...rest].toSorted()).toEqual(
     ["10.20.1.2", "10.20.1.3", "10.20.1.4", "10.20.1.5", "10.20.1.6"].filter(
       (text) => text !== after.gateway || given.includes(text),

@@ -1,7 +1,6 @@
 // slash32 ipam release: DEL by hand, for an attachment that no runtime knows any more.
 import { type Address, formatAddress, parseAddress, sameAddress } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
-import { leasesInKernel } from "../../cni/witness.ts";
 import { remove } from "../../datapath/apply.ts";
 import { attachmentNumber } from "../../datapath/endpoint.ts";
 import { findLink, isAddressInUse } from "../../datapath/host.ts";
@@ -22,7 +21,7 @@ export function release({ scene, operands, force }: Given, { out }: Terminal): n
   const end = scene.ends(network).get(key)?.link.name;
   const { stateDir } = scene.scope;
   if (!Store.exists(stateDir, network) && end === undefined) throw unknown(key);
-  using store = Store.open(stateDir, network, () => leasesInKernel(scene.host, network));
+  using store = scene.open(network);
   using _ = store.lock(attachmentNumber(attachment));
   const holding = store.find(attachment);
   if (holding === undefined && end === undefined) throw unknown(key);

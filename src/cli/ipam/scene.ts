@@ -1,6 +1,7 @@
 // What all of `slash32 ipam` looks at: the stores below one directory, and the host they speak of.
 import { type Address, hostPrefix, samePrefix } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
+import { leasesInKernel } from "../../cni/witness.ts";
 import { ownerOf } from "../../datapath/endpoint.ts";
 import { Sandboxes } from "../../datapath/find-namespace.ts";
 import { listHostEnds } from "../../datapath/host.ts";
@@ -10,6 +11,7 @@ import { decodeLink, getLinkByIndex, type Link } from "../../datapath/rtnetlink/
 import { listDirectory } from "../../directories.ts";
 import { findStatus } from "../../files.ts";
 import type { RangeSet } from "../../ipam/range.ts";
+import { Store } from "../../ipam/store.ts";
 import { join } from "../../paths.ts";
 
 export interface Scope {
@@ -47,6 +49,11 @@ export class Scene implements Disposable {
       : [];
     const owners = listHostEnds(this.host).flatMap(({ name, alias }) => ownerOf(name, alias) ?? []);
     return [...new Set([...stored, ...owners.map(({ attachment }) => attachment.network)])].sort();
+  }
+
+  /** The network's store, for who changes it: one that is lost begins with what the kernel knows. */
+  open(network: string): Store {
+    return Store.open(this.scope.stateDir, network, () => leasesInKernel(this.host, network));
   }
 
   /** The network's host ends whose owner can be told, by the owner's key. */

@@ -41,9 +41,7 @@ export function survey(scene: Scene, settle?: Settle): Survey {
     const unsettled = settled(() => storeFindings(network, scene), settle);
     findings.push(...unsettled);
     if (unsettled.length > 0 || !Store.exists(scene.scope.stateDir, network)) continue;
-    using store = settle
-      ? Store.open(scene.scope.stateDir, network, () => leasesInKernel(scene.host, network))
-      : Store.read(scene.scope.stateDir, network);
+    using store = settle ? scene.open(network) : Store.read(scene.scope.stateDir, network);
     for (const [key, { attachment, hostEnd }] of attachments(network, store, scene)) {
       using lock = store.tryLock(attachmentNumber(attachment));
       if (lock === undefined) busy.push(key);
@@ -106,7 +104,7 @@ function storeFindings(network: string, scene: Scene): Finding[] {
     const rebuild = {
       command: `mv ${path} ${path}.corrupt-TIME`,
       carryOut() {
-        using store = Store.open(stateDir, network, witness);
+        using store = scene.open(network);
         store.rebuild();
       },
     };
@@ -115,13 +113,12 @@ function storeFindings(network: string, scene: Scene): Finding[] {
   }
 }
 
-function recordAnew(lease: Parameters<typeof recordLease>[0], { host, scope }: Scene): Mend {
+function recordAnew(lease: Parameters<typeof recordLease>[0], scene: Scene): Mend {
   const { command } = recordLease(lease, undefined as never);
-  const { network } = lease.attachment;
   return {
     command,
     carryOut() {
-      using store = Store.open(scope.stateDir, network, () => leasesInKernel(host, network));
+      using store = scene.open(lease.attachment.network);
       store.adopt(lease);
     },
   };

@@ -32,17 +32,15 @@ export class EntryReader {
 
 /** Of several logs, each of them in order. */
 export function* merge(logs: readonly Iterator<Entry>[]): Generator<Entry> {
-  const heads = logs.map((log) => ({ log, next: log.next() }));
+  const heads = logs.map((log) => ({ log, entry: log.next().value as Entry | undefined }));
   for (;;) {
-    let first: { log: Iterator<Entry>; next: IteratorYieldResult<Entry> } | undefined;
-    for (const { log, next } of heads) {
-      if (!next.done && (first === undefined || byTime(next.value, first.next.value) < 0))
-        first = { log, next };
+    let first: (typeof heads)[number] | undefined;
+    for (const head of heads) {
+      if (head.entry && (first?.entry === undefined || byTime(head.entry, first.entry) < 0)) first = head;
     }
-    if (first === undefined) return;
-    yield first.next.value;
-    const { log } = first;
-    for (const head of heads) if (head.log === log) head.next = log.next();
+    if (first?.entry === undefined) return;
+    yield first.entry;
+    first.entry = first.log.next().value;
   }
 }
 

@@ -42,18 +42,21 @@ export class Tail implements Disposable {
 
   /** Whole lines that came since the last time. */
   *read(): Generator<Piece> {
-    if (this.#lines) yield* this.#lines.pieces();
+    yield* this.#pieces();
     if (!this.#wasPutAside()) return;
-    // What came between the two.
-    if (this.#lines) yield* this.#lines.pieces();
+    yield* this.#pieces(); // what came between the two
     this[Symbol.dispose]();
     this.#open();
-    if (this.#lines) yield* this.#lines.pieces();
+    yield* this.#pieces();
   }
 
   /** What stands behind the last whole line: one that is still being written, or that a full disk has cut. */
   unfinished(): Piece {
     return this.#lines?.unfinished() ?? [];
+  }
+
+  *#pieces(): Generator<Piece> {
+    if (this.#lines) yield* this.#lines.pieces();
   }
 
   #wasPutAside(): boolean {
