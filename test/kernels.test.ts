@@ -10,7 +10,7 @@ const GOOD = [
 ];
 
 function heard(...lines: readonly string[]): Report {
-  const report = new Report("6.1", "ipv6.disable=1");
+  const report = new Report("6.1", "test/x/");
   for (const line of lines) report.hear(line);
   return report;
 }
@@ -36,7 +36,9 @@ test.each([
 });
 
 test("a line tells whose it is and when it came", () => {
-  expect(new Report("6.12", "").hear("3 passed, 0 failed")).toBe("6.12    0 s  3 passed, 0 failed");
+  expect(new Report("6.12", "test/x/").hear("3 passed, 0 failed")).toBe(
+    "6.12 test/x/    0 s  3 passed, 0 failed",
+  );
 });
 
 test("the table has a line for each guest", () => {
@@ -45,8 +47,8 @@ test("the table has a line for each guest", () => {
     heard("up: 6.1.0-56-amd64", "12 passed, 1 failed, 4 skipped", "exit status: 1"),
   ];
   expect(table(reports).split("\n")).toEqual([
-    "kernel          command line    passed  failed  skipped  seconds",
-    "6.1.0-56-amd64  ipv6.disable=1       3       0        0        0",
-    "6.1.0-56-amd64  ipv6.disable=1      12       1        4        0  exit status 1",
+    "machine  kernel          tests    passed  failed  skipped  seconds",
+    "6.1      6.1.0-56-amd64  test/x/       3       0        0        0",
+    "6.1      6.1.0-56-amd64  test/x/      12       1        4        0  exit status 1",
   ]);
 });

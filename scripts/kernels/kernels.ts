@@ -1,5 +1,5 @@
-// `npm run test:kernels -- [--kernel VERSION] [TEST FILE...]`: the tests of the datapath and of the protocol in guests
-// with Debian's kernels. Root, and the packages of `setup.sh kernels`; nothing on the host is touched.
+// `npm run test:kernels -- [--machine NAME] [TEST FILE...]`: the tests of the datapath and of the protocol in guests with
+// Debian's kernels. Root, and the packages of `setup.sh kernels`; nothing on the host is touched.
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -12,16 +12,23 @@ import { Report, table } from "./report.ts";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 
-/** Kernel, the release of Debian that has it, and what its command line shall say. */
+/** As they are called, with the release of Debian that has the kernel, and what its command line shall say. */
 const MACHINES = [
-  { kernel: "6.1", release: "bookworm", options: "" },
-  { kernel: "6.12", release: "trixie", options: "" },
-  { kernel: "6.12", release: "trixie", options: "ipv6.disable=1" },
+  { name: "6.1", release: "bookworm", options: "" },
+  { name: "6.12", release: "trixie", options: "" },
+  { name: "6.12-no-ipv6", release: "trixie", options: "ipv6.disable=1" },
 ] as const;
 
-type Choice = (typeof MACHINES)[number];
+type Machine = (typeof MACHINES)[number];
 
-const TESTS = ["test/datapath/", "test/conformance/"];
+/** Each is work for a guest of its own; the longest come first, so that the processors have an end at the same time. */
+const TESTS = [["test/conformance/"], ["test/datapath/"]];
+
+/** One guest: a machine, and the tests that it runs. */
+interface Guest {
+  readonly machine: Machine;
+  readonly tests: readonly string[];
+}
 
 /** A machine of software is 10 to 20 times slower than the one it runs on, and there may be several. */
 const PATIENCE = 20;
@@ -30,11 +37,11 @@ process.exit(await main());
 
 /** Returns the exit status: 0 if every test passed in every guest, 2 if the arguments make no sense. */
 async function main(): Promise<number> {
-  const choice = chosen();
-  if (choice === undefined) return 2;
+  const guests = chosen();
+  if (guests === undefined) return 2;
   const interruption = onInterruption();
-  for (const { kernel, release } of choice.machines) fetchKernel(kernel, release);
-  const reports = await inTurns(choice.machines, (machine) => tested(machine, choice.tests, interruption));
+  for (const release of new Set(guests.map(({ machine }) => machine.release))) fetchKernel(release);
+  const reports = await inTurns(guests, (guest) => tested(guest, interruption));
   const status = await interruptedStatus(interruption);
   if (status !== undefined) return status;
   print(`\n${table(reports)}`);
@@ -42,27 +49,28 @@ async function main(): Promise<number> {
 }
 
 /** By the arguments; says what is wrong with them where it returns undefined. */
-function chosen(): { machines: readonly Choice[]; tests: readonly string[] } | undefined {
+function chosen(): Guest[] | undefined {
   try {
-    const options = { kernel: { type: "string" } } as const;
+    const options = { machine: { type: "string" } } as const;
     const { values, positionals } = parseArgs({ options, allowPositionals: true });
-    const machines = MACHINES.filter(({ kernel }) => values.kernel === undefined || values.kernel === kernel);
-    if (machines.length > 0) return { machines, tests: positionals.length > 0 ? positionals : TESTS };
-    const known = [...new Set(MACHINES.map(({ kernel }) => kernel))].join(" or ");
-    print(`Cannot test in kernel ${values.kernel}: expected ${known}`);
+    const machines = MACHINES.filter(({ name }) => name === (values.machine ?? name));
+    const parts = positionals.length > 0 ? [positionals] : TESTS;
+    if (machines.length > 0) return parts.flatMap((tests) => machines.map((machine) => ({ machine, tests })));
+    const known = MACHINES.map(({ name }) => name).join(", ");
+    print(`Cannot test in machine ${values.machine}: expected one of ${known}`);
   } catch (error) {
     print(`Cannot read the arguments: ${(error as Error).message}`);
   }
-  print("Usage: npm run test:kernels -- [--kernel VERSION] [TEST FILE...]");
+  print("Usage: npm run test:kernels -- [--machine NAME] [TEST FILE...]");
   return undefined;
 }
 
-function directoryOf(kernel: string): string {
-  return join(ROOT, "node_modules/.cache/slash32/kernels", kernel);
+function directoryOf(release: string): string {
+  return join(ROOT, "node_modules/.cache/slash32/kernels", release);
 }
 
-function fetchKernel(kernel: string, release: string): void {
-  const command = [join(import.meta.dirname, "fetch-kernel.sh"), release, directoryOf(kernel)];
+function fetchKernel(release: string): void {
+  const command = [join(import.meta.dirname, "fetch-kernel.sh"), release, directoryOf(release)];
   execaSync("sh", command, { stdio: "inherit" });
 }
 
@@ -77,14 +85,14 @@ async function inTurns<T, R>(things: readonly T[], work: (thing: T) => Promise<R
   return results;
 }
 
-async function tested(choice: Choice, tests: readonly string[], interruption: AbortSignal): Promise<Report> {
-  const { kernel, options } = choice;
-  const report = new Report(kernel, options);
+async function tested({ machine, tests }: Guest, interruption: AbortSignal): Promise<Report> {
+  const report = new Report(machine.name, tests.join(" "));
   if (interruption.aborted) return report;
   const script = ["bash", join(import.meta.dirname, "tests.sh"), ...tests].map(word).join(" ");
-  const machine = { kernel: directoryOf(kernel), options, start: `PATIENCE=${PATIENCE} exec ${script}` };
+  const start = `PATIENCE=${PATIENCE} exec ${script}`;
   const hear = (line: string) => line === "" || print(report.hear(line));
-  const { trouble, console } = await run(machine, hear, interruption);
+  const made = { kernel: directoryOf(machine.release), options: machine.options, start };
+  const { trouble, console } = await run(made, hear, interruption);
   report.mishap = trouble ?? report.mishap;
   if (!report.isComplete && !interruption.aborted) print(`${report.hear(`${report.mishap}`)}\n${console}`);
   return report;

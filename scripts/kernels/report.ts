@@ -3,8 +3,9 @@
 /** The account of one guest; it grows with every line, and is complete when the guest has ended. */
 export class Report {
   /** As people call the machine. */
-  readonly name: string;
-  readonly options: string;
+  readonly machine: string;
+  /** Which ones it ran. */
+  readonly tests: string;
   /** Of the kernel, as it calls itself; unknown until the guest is up. */
   release = "unknown";
   passed = 0;
@@ -17,9 +18,9 @@ export class Report {
   seconds = 0;
   readonly #started = performance.now();
 
-  constructor(name: string, options: string) {
-    this.name = name;
-    this.options = options;
+  constructor(machine: string, tests: string) {
+    this.machine = machine;
+    this.tests = tests;
   }
 
   get isGood(): boolean {
@@ -40,15 +41,16 @@ export class Report {
       this.isComplete = true;
       this.mishap = status === "0" ? undefined : `exit status ${status}`;
     }
-    return `${`${this.name} ${this.options}`.trim()} ${`${this.seconds} s`.padStart(6)}  ${line}`;
+    return `${this.machine} ${this.tests} ${`${this.seconds} s`.padStart(6)}  ${line}`;
   }
 }
 
 /** One line a guest: what it was, how its tests fared, and how long it took. */
 export function table(reports: readonly Report[]): string {
-  const head = ["kernel", "command line", "passed", "failed", "skipped", "seconds", ""];
-  const rows = reports.map(({ release, options, passed, failed, skipped, seconds, mishap = "" }) => {
-    return [release, options || "-", passed, failed, skipped, seconds, mishap].map(String);
+  const head = ["machine", "kernel", "tests", "passed", "failed", "skipped", "seconds", ""];
+  const rows = reports.map(({ mishap = "", ...report }) => {
+    const { machine, release, tests, passed, failed, skipped, seconds } = report;
+    return [machine, release, tests, passed, failed, skipped, seconds, mishap].map(String);
   });
   const columns = head.map((title, at) => aligned([title, ...rows.map((row) => row[at] ?? "")]));
   const line = (at: number) => columns.map((cells) => cells[at]).join("  ");
