@@ -1,7 +1,7 @@
 // The pods of this host, from the stores and from the kernel: each pod once, whichever of the two knows it.
 import { type Address, parseAddress, sameAddress } from "../address.ts";
 import { type Attachment, attachmentKey } from "../attachment.ts";
-import { ownerOf } from "../datapath/endpoint.ts";
+import { isAliasOf, ownerOf } from "../datapath/endpoint.ts";
 import { listHostEnds, listPodRoutes } from "../datapath/host.ts";
 import type { Namespace } from "../datapath/netns.ts";
 import { listDirectory } from "../directories.ts";
@@ -60,8 +60,7 @@ export function listPods(stateDir: string, host: Namespace): Roster {
       return [];
     }
   });
-  const known = new Set(recorded.map(({ hostEnd }) => hostEnd));
-  return { pods: [...recorded, ...strangers(host, known)], complaints };
+  return { pods: [...recorded, ...strangers(host, recorded)], complaints };
 }
 
 function networks(stateDir: string): string[] {
@@ -89,9 +88,13 @@ function addressesIn(answer: string): Address[] {
   });
 }
 
-/** Host ends that no store tells of (`known` has the names of the others), with the addresses that are routed to them. */
-export function strangers(host: Namespace, known: ReadonlySet<string>): Pod[] {
-  const ends = listHostEnds(host).filter(({ name }) => !known.has(name));
+/** Host ends that are none of the known pods', whatever they are called by now; with the addresses that are routed to them. */
+export function strangers(host: Namespace, known: readonly Pod[]): Pod[] {
+  const names = new Set(known.map(({ hostEnd }) => hostEnd));
+  const ends = listHostEnds(host).filter(
+    ({ name, alias }) =>
+      !names.has(name) && !known.some(({ attachment }) => attachment && isAliasOf(attachment, alias)),
+  );
   if (ends.length === 0) return [];
   const routes = listPodRoutes(host);
   return ends.map(({ name, index, alias }) => {

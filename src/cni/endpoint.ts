@@ -1,6 +1,5 @@
 // From a request and its configuration to an endpoint: what ADD makes, and CHECK expects.
-import type { Prefix } from "../address.ts";
-import { samePrefix } from "../address.ts";
+import { type Family, type Prefix, samePrefix } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { egressMtu } from "../datapath/egress.ts";
 import {
@@ -16,7 +15,7 @@ import { CniError, Code } from "./error.ts";
 import { DEFAULT_PREFIX, DEFAULT_STATE_DIR, type NetconfDocument, refuse } from "./netconf.ts";
 import { readNode } from "./node.ts";
 import { podOf, type Request } from "./request.ts";
-import { type Acquired, routeDestination } from "./source.ts";
+import { type Acquired, configuredRanges, ipamRoutes, routeDestination } from "./source.ts";
 
 // Where nothing else is known: what Ethernet has.
 const DEFAULT_MTU = 1500;
@@ -35,10 +34,26 @@ export function hostEndOf({ hostInterfacePrefix }: NetconfDocument, attachment: 
 
 /** The MTU asked for, else the node's (less an encapsulation), else that of the host's way out. */
 export function mtuOf(document: NetconfDocument, host: Namespace): number {
+  return toldMtu(document, stateDirOf(document)) ?? egressMtu(host) ?? DEFAULT_MTU;
+}
+
+/** The MTU asked for, else the node's; `undefined` where neither tells. Throws a CniError 7 for one that cannot be. */
+export function toldMtu(document: NetconfDocument, stateDir: string): number | undefined {
   const { mtu = 0 } = document;
   if (mtu >= LEAST_MTU) return mtu;
   if (mtu !== 0) refuse([{ key: "mtu", value: mtu, expected: `0, or at least ${LEAST_MTU}` }]);
-  return readNode(stateDirOf(document)).mtu ?? egressMtu(host) ?? DEFAULT_MTU;
+  return readNode(stateDir).mtu;
+}
+
+/**
+ * Throws what ADD would say of this configuration with this MTU, whatever the pod. What another IPAM plugin would give
+ * is not known.
+ */
+export function assertServable(document: NetconfDocument, stateDir: string, mtu: number | undefined): void {
+  configuredRoutes(document);
+  ipamRoutes(document);
+  const families = configuredRanges(document, stateDir).flatMap((set) => set.map(({ family }) => family));
+  assertLargeEnough(mtu ?? DEFAULT_MTU, families);
 }
 
 export function endpointOf(
@@ -48,9 +63,10 @@ export function endpointOf(
   { addresses, routes }: Acquired,
   mtu: number,
 ): Endpoint {
-  if (mtu < LEAST_IPV6_MTU && addresses.some(({ family }) => family === 6)) {
-    refuse([{ key: "mtu", value: mtu, expected: `at least ${LEAST_IPV6_MTU} for IPv6` }]);
-  }
+  assertLargeEnough(
+    mtu,
+    addresses.map(({ family }) => family),
+  );
   return {
     attachment,
     hostEnd: hostEndOf(document, attachment),
@@ -62,6 +78,11 @@ export function endpointOf(
     allowIpForwarding: document.allowIpForwarding ?? false,
     gatewayNeighbour: document.gatewayNeighbour ?? "auto",
   };
+}
+
+function assertLargeEnough(mtu: number, families: readonly Family[]): void {
+  if (mtu >= LEAST_IPV6_MTU || !families.includes(6)) return;
+  refuse([{ key: "mtu", value: mtu, expected: `at least ${LEAST_IPV6_MTU} for IPv6` }]);
 }
 
 function configuredRoutes({ routes }: NetconfDocument): SandboxRoute[] {

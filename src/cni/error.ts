@@ -90,15 +90,7 @@ const TABLE: readonly Translation[] = [
   ],
   [
     StoreError,
-    (error: StoreError) =>
-      wrapped(
-        error,
-        Code.storeFailed,
-        "StoreFailed",
-        error.code === "DAMAGED"
-          ? "slash32 ipam repair makes a new one from what the kernel knows"
-          : "see that stateDir is on a tmpfs with room that root can write",
-      ),
+    (error: StoreError) => wrapped(error, Code.storeFailed, "StoreFailed", STORE_ADVICE[error.code]),
   ],
   [
     NamespaceError,
@@ -129,11 +121,19 @@ const TABLE: readonly Translation[] = [
         error,
         Code.delegateFailed,
         "IpamPluginFailed",
-        "run it by hand with the same input to see why",
+        error.isMissing
+          ? "put it there, or correct ipam.type"
+          : "run it by hand with the same input to see why",
       );
     },
   ],
 ];
+
+const STORE_ADVICE: Readonly<Record<StoreError["code"], string>> = {
+  FAILED: "see that stateDir is on a tmpfs with room that root can write",
+  DAMAGED: "slash32 ipam repair makes a new one from what the kernel knows",
+  FOREIGN: "run the slash32 that wrote it, or one that is newer",
+};
 
 const SEE_KERNEL = "the kernel's log may tell more (dmesg)";
 

@@ -27,6 +27,9 @@ import type { Request } from "./request.ts";
 import { type Dns, narrowed, ResultError, readResult } from "./result.ts";
 import type { CniVersion } from "./version.ts";
 
+/** `ipam.type` where no other plugin is asked, which may be left out. */
+const OWN = "slash32";
+
 export interface Acquired {
   readonly addresses: readonly Address[];
   /** Further ways out that came with the addresses. */
@@ -55,8 +58,8 @@ export function addressSource(
   document: NetconfDocument,
   stateDir: string,
 ): AddressSource {
-  const type = document.ipam?.type ?? "slash32";
-  if (type === "slash32") return ownLeases(document, stateDir);
+  const { ipam: { type = OWN } = {} } = document;
+  if (type === OWN) return ownLeases(document, stateDir);
   const { path, environment } = request;
   return otherPlugin({ type, path, environment, netconf: netconf.text }, netconf.cniVersion);
 }
@@ -88,29 +91,40 @@ export function requestedAddresses(
 }
 
 function ownLeases(document: NetconfDocument, stateDir: string): AddressSource {
-  const { ipam = {}, runtimeConfig } = document;
-  const sets = () => rangeSets(document, stateDir);
   const acquired = (addresses: readonly Address[]): Acquired => ({
     addresses,
-    routes: (ipam.routes ?? []).map(({ dst }, at) => routeDestination(dst, `ipam.routes[${at}].dst`)),
-    dns: runtimeConfig?.dns ?? {},
+    routes: ipamRoutes(document),
+    dns: document.runtimeConfig?.dns ?? {},
   });
   return {
     acquire: (store, request) => {
       const { routes } = acquired([]); // a mistake in them is found before anything is leased
-      return { ...acquired(store.acquire({ ...request, sets: sets() })), routes };
+      return { ...acquired(store.acquire({ ...request, sets: rangeSets(document, stateDir) })), routes };
     },
     recall: ({ addresses }) => acquired(addresses),
     release: (store, attachment) => store.release(attachment),
     check: () => {},
-    status: (store) => {
-      // STATUS comes without capabilities: which ranges there are is told with each ADD.
-      if (hasNoRanges(ipam) && isDeclared("ipRanges", document)) return;
-      const ranges = sets(); // whether they can be read is part of the question
-      store?.assertAvailable(ranges);
-    },
+    status: (store) => store?.assertAvailable(configuredRanges(document, stateDir)),
     collect: () => {},
   };
+}
+
+/** Further ways out, in the shape of host-local's. Throws a CniError 7 for what is no CIDR. */
+export function ipamRoutes({ ipam = {} }: NetconfDocument): Prefix[] {
+  if (!isOwn(ipam)) return [];
+  return (ipam.routes ?? []).map(({ dst }, at) => routeDestination(dst, `ipam.routes[${at}].dst`));
+}
+
+/** Our own ranges without any pod's capabilities; none where they are only told with each ADD, or another gives. */
+export function configuredRanges(document: NetconfDocument, stateDir: string): RangeSet[] {
+  const { ipam = {} } = document;
+  if (!isOwn(ipam) || (hasNoRanges(ipam) && isDeclared("ipRanges", document))) return [];
+  return rangeSets(document, stateDir);
+}
+
+/** Whether we lease the addresses ourselves. */
+export function isOwn({ type = OWN }: IpamConfig): boolean {
+  return type === OWN;
 }
 
 function hasNoRanges({ ranges = [], subnet }: IpamConfig): boolean {

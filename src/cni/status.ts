@@ -3,7 +3,7 @@ import type { Family } from "../address.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { readSysctl } from "../datapath/sysctl.ts";
 import { assertWritable, Store } from "../ipam/store.ts";
-import { stateDirOf } from "./endpoint.ts";
+import { assertServable, stateDirOf, toldMtu } from "./endpoint.ts";
 import { CniError, Code, toCniError } from "./error.ts";
 import { type Netconf, validDocument } from "./netconf.ts";
 import type { Request } from "./request.ts";
@@ -16,6 +16,7 @@ export function status(request: Request, netconf: Netconf): void {
   const stateDir = stateDirOf(document);
   const source = addressSource(request, netconf, document, stateDir);
   try {
+    assertServable(document, stateDir, toldMtu(document, stateDir));
     assertWritable(stateDir, netconf.name);
     if (!Store.exists(stateDir, netconf.name)) source.status(undefined);
     else {

@@ -29,7 +29,7 @@ import {
   type StepOf,
   vethRequest,
 } from "./step.ts";
-import { SysctlError, writeSysctl } from "./sysctl.ts";
+import { readSysctl, SysctlError, writeSysctl } from "./sysctl.ts";
 
 /** How long IPv6 may take to become usable before the gateway counts as mute. */
 const SETTLING_MS = 500;
@@ -177,8 +177,15 @@ function routedElsewhere(step: StepOf<"route">, error: NetlinkError, namespace: 
   return new Refusal(error.request, error.code, reason, { cause: error });
 }
 
+/**
+ * IPv6 that is told to forward once more switches all interfaces on, and forgets the routers that advertised themselves
+ * (net/ipv6/addrconf.c, addrconf_fixup_forwarding): of each pod the whole host would notice.
+ */
+const HEARD_EVERY_TIME = /^net\/ipv6\/conf\/[^/]+\/forwarding$/;
+
 /** Throws a SysctlError; that the kernel lacks what is optional is none. */
 export function setSysctl(step: StepOf<"sysctl">, sides: Sides): void {
+  if (HEARD_EVERY_TIME.test(step.key) && readSysctl(sides[step.on], step.key) === step.value) return;
   try {
     writeSysctl(sides[step.on], step.key, step.value);
   } catch (error) {

@@ -8,6 +8,7 @@ import {
   samePrefix,
 } from "../address.ts";
 import type { Sides } from "./apply.ts";
+import { ROUTE_PROTOCOL } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
 import { linkName } from "./host.ts";
 import type { Request } from "./netlink/message.ts";
@@ -24,6 +25,7 @@ import {
   addRoute,
   decodeRoute,
   listRoutes,
+  listRoutesOf,
   matchRoute,
   type Route,
   RT_TABLE_MAIN,
@@ -136,7 +138,10 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
     const mark = (number: number) => (protocol === undefined ? "" : ` proto ${number}`);
     const should = `${via ? `via ${formatAddress(via)} ` : ""}dev ${dev}${mark(protocol ?? 0)}`;
     const present = view.routes(on, dst.address, dst.length);
-    if (present.some((route) => isRoute(step, route, view))) return [];
+    const ours = present.filter((route) => isRoute(step, route, view));
+    if (ours.some(({ mtu }) => mtu === step.mtu)) return [];
+    const [cut] = ours;
+    if (cut) return [{ subject, is: mtuWords(cut), should: mtuWords(step), remedy: inItsPlace(step, view) }];
     if (ifAbsent && present.some(({ type }) => type === RTN_UNICAST)) return [];
     const [other] = present;
     if (other === undefined) return [{ subject, is: "missing", should }];
@@ -145,9 +150,14 @@ const CHECKS: { readonly [K in Step["kind"]]: (step: StepOf<K>, view: View) => S
       return [{ subject, is: "the host's own address", should, advice }];
     }
     // Another's route is in the way: adding ours would be refused.
-    const device = inShell({ name: dev, index: view.link(on, dev)?.index ?? 0 });
-    const remedy = { on, requests: [addRoute({ ...step, dev: device, replace: true })] };
-    return [{ subject, is: view.describe(on, other) + mark(other.protocol), should, remedy }];
+    return [
+      {
+        subject,
+        is: view.describe(on, other) + mark(other.protocol),
+        should,
+        remedy: inItsPlace(step, view),
+      },
+    ];
   },
 
   neighbour({ on, dev, address, mac }, view) {
@@ -197,11 +207,14 @@ class View {
 
   /** Routes to exactly this destination: of the main table, or that by which it is the namespace's own address. */
   routes(on: Side, address: Address, length: number): Route[] {
-    // A host has as many routes as pods: there the FIB is asked for the one. A sandbox has a handful.
-    const routes = on === "host" ? this.#matching(address) : this.#routes(on, address);
-    return routes.filter(({ dst, table, type }) => {
-      return samePrefix(dst, { address, length }) && (table === RT_TABLE_MAIN || type === RTN_LOCAL);
-    });
+    const isAsked = ({ dst, table, type }: Route) =>
+      samePrefix(dst, { address, length }) && (table === RT_TABLE_MAIN || type === RTN_LOCAL);
+    if (on === "sandbox") return this.#routes(on, address).filter(isAsked);
+    // A host has as many routes as pods: the FIB is asked for the one.
+    const found = this.#matching(address).filter(isAsked);
+    if (found.length > 0) return found;
+    // A rule may have another table decide, for what the host itself sends or for all: ours can be there nevertheless.
+    return this.#podRoutes(address).filter(isAsked);
   }
 
   neighbour(on: Side, address: Address, dev: Device) {
@@ -224,6 +237,12 @@ class View {
       if (DISCARDED.includes(error.code)) return this.#routes("host", address);
       throw error;
     });
+  }
+
+  #podRoutes({ family }: Address): Route[] {
+    return this.#once(`pod routes ${family}`, () =>
+      this.sides.host.netlink.dump(listRoutesOf(family, ROUTE_PROTOCOL)).map(decodeRoute),
+    );
   }
 
   #routes(on: Side, { family }: Address): Route[] {
@@ -263,6 +282,15 @@ function isRoute(step: StepOf<"route">, route: Route, view: View): boolean {
   const ours = step.protocol ?? RTPROT_BOOT;
   if (route.type !== RTN_UNICAST) return false;
   return sameGateway && route.oif === view.link(step.on, step.dev)?.index && route.protocol === ours;
+}
+
+function mtuWords({ mtu }: { readonly mtu?: number | undefined }): string {
+  return mtu === undefined ? "without mtu" : `mtu ${mtu}`;
+}
+
+function inItsPlace(step: StepOf<"route">, view: View): Remedy {
+  const dev = inShell({ name: step.dev, index: view.link(step.on, step.dev)?.index ?? 0 });
+  return { on: step.on, requests: [addRoute({ ...step, dev, replace: true })] };
 }
 
 /** Both ends of a cable are compared alike. One that is missing cannot be made by itself. */

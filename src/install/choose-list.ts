@@ -4,6 +4,7 @@ import { UsageError } from "../cli/command.ts";
 import { ownPart, readConfFile } from "../cli/node/configuration.ts";
 import { Files } from "../cli/node/files.ts";
 import { DEFAULT_STATE_DIR, type IpamConfig } from "../cni/netconf.ts";
+import { isOwn } from "../cni/source.ts";
 import { absolutePath } from "../directories.ts";
 import { isExecutable, readText } from "../files.ts";
 import { type PodCidrs, podCidrFamily } from "../ipam/range.ts";
@@ -104,5 +105,5 @@ function ipamOf({ plugins }: List): IpamConfig {
 }
 
 function hasOwnRanges(list: List): boolean {
-  return (ipamOf(list).type ?? "slash32") === "slash32";
+  return isOwn(ipamOf(list));
 }

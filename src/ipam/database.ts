@@ -33,14 +33,18 @@ CREATE TABLE cursor (range TEXT PRIMARY KEY, next BLOB) STRICT, WITHOUT ROWID;
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
-/** The store itself fails: cannot be made, opened, read or written; DAMAGED when what is written there is no store. */
+/**
+ * The store itself fails: cannot be made, opened, read or written; DAMAGED when what is written there is no store, FOREIGN
+ * when it is that of another version of slash32.
+ */
 export class StoreError extends Error {
   override readonly name = "StoreError";
-  readonly code: "FAILED" | "DAMAGED";
+  readonly code: "FAILED" | "DAMAGED" | "FOREIGN";
 
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
-    this.code = isDamage(options?.cause) ? "DAMAGED" : "FAILED";
+    const cause = options?.cause;
+    this.code = isDamage(cause) ? "DAMAGED" : cause instanceof SchemaError ? "FOREIGN" : "FAILED";
   }
 }
 
@@ -97,7 +101,7 @@ function isEmptyDatabase(database: Database): boolean {
   const version = database.query("PRAGMA user_version").get()?.user_version;
   if (version === 0) return true;
   if (version === SCHEMA_VERSION) return false;
-  throw new Error(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
+  throw new SchemaError(`its schema is version ${version}, this slash32 knows version ${SCHEMA_VERSION}`);
 }
 
 /** SQLite itself reads only what it needs, and meets damage late. */
@@ -108,6 +112,9 @@ function assertSound(database: Database): void {
 
 /** What is written is no database of ours any more. */
 class DamageError extends Error {}
+
+/** What is written is a database of ours, and not of this version. */
+class SchemaError extends Error {}
 
 /** Whose row it is, in the network that the database is of. */
 export function attachmentIn(row: Row, network: string): Attachment {

@@ -20,10 +20,13 @@ export class DelegateError extends Error {
   override readonly name = "DelegateError";
   /** Its own error object, which is passed on; absent when it printed none. */
   readonly answer: DelegateAnswer | undefined;
+  /** Whether there is no such executable. */
+  readonly isMissing: boolean;
 
-  constructor(message: string, answer?: DelegateAnswer, options?: ErrorOptions) {
+  constructor(message: string, answer?: DelegateAnswer, options: ErrorOptions & { isMissing?: true } = {}) {
     super(message, options);
     this.answer = answer;
+    this.isMissing = options.isMissing ?? false;
   }
 }
 
@@ -82,9 +85,8 @@ function findPlugin({ type, kind = "IPAM plugin", path }: Delegate): string {
   }
   const found = path.map((directory) => `${directory}/${type}`).find(isFile);
   if (found === undefined) {
-    throw new DelegateError(
-      `Cannot find ${kind} "${type}": it is not in CNI_PATH (${path.join(":") || "empty"})`,
-    );
+    const message = `Cannot find ${kind} "${type}": it is not in CNI_PATH (${path.join(":") || "empty"})`;
+    throw new DelegateError(message, undefined, { isMissing: true });
   }
   return found;
 }

@@ -60,11 +60,13 @@ export function choices({
     return { set, wish: at < 0 ? undefined : left.splice(at, 1)[0] };
   });
   const [stray] = left;
-  if (stray) {
-    const ranges = sets.flat().map(rangeName).join(", ");
-    throw unavailable(stray, `it is reserved, or not in ${ranges}, for ${attachmentKey(attachment)}`);
-  }
-  return chosen;
+  if (stray === undefined) return chosen;
+  const rival = chosen.find(({ set }) => set.some((range) => isLeasable(range, stray)))?.wish;
+  const ranges = sets.flat().map(rangeName).join(", ");
+  const reason = rival
+    ? `a pod gets one address of each range set, and ${formatAddress(rival)} is asked for, too`
+    : `it is reserved, or not in ${ranges}`;
+  throw unavailable(stray, `${reason}, for ${attachmentKey(attachment)}`);
 }
 
 /** What is held already, if the wishes are among it. */

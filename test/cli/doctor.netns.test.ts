@@ -1,6 +1,16 @@
 // slash32 doctor on nodes that are broken in the kernel: each fault is named, and what is to be typed mends it.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { TestNode } from "../helpers/doctor.ts";
+import { succeeded } from "../helpers/outcome.ts";
+import { add } from "../helpers/plugin.ts";
+
+const sysctl = (key: string, value: number) => (node: TestNode) => node.host.setSysctl(key, value);
+const inPod = (command: string) => (node: TestNode) => node.pods[0]?.ipBatch(command);
+const nft = (rules: string) => (node: TestNode) => node.type(`nft '${rules}'`);
+const onHost = (command: (node: TestNode) => string) => (node: TestNode) => node.host.ipBatch(command(node));
 
 test("a healthy node has nothing wrong, and says what was looked at", () => {
   using node = new TestNode();
@@ -20,6 +30,65 @@ test("a node without pods has nothing wrong", () => {
   expect(node.report().findings).toEqual([]);
 });
 
+describe("of pods whose addresses another IPAM plugin gave", () => {
+  /** A node with such a pod and none of another kind. */
+  function delegatedNode(): TestNode {
+    const dataDir = mkdtempSync(join(tmpdir(), "slash32-host-local-"));
+    const ipam = { type: "host-local", ranges: [[{ subnet: "10.20.1.0/24" }]], dataDir };
+    const node = new TestNode({ pods: 0, netconf: { ipam } });
+    const { stateDir } = node.host;
+    const conf = { type: "slash32", cniVersion: "1.0.0", name: "podnet", stateDir, ipam };
+    succeeded(add({ host: node.host, netns: node.sandbox(), path: "/usr/lib/cni", netconf: conf }));
+    rmSync(dataDir, { recursive: true });
+    node.program("host-local", "exit 0");
+    return node;
+  }
+
+  test("all is well where it is", () => {
+    using node = delegatedNode();
+    expect(node.report().findings).toEqual([]);
+  });
+
+  test.each([
+    { what: "forwarding off", breakIt: sysctl("net.ipv4.ip_forward", 0), seen: "net.ipv4.ip_forward is 0" },
+    {
+      what: "a firewall that forwards nothing",
+      breakIt: nft("table ip guard { chain forward { type filter hook forward priority 0; policy drop; }; }"),
+      seen: expect.stringMatching(/^the firewall drops packets from pods to uplink0/),
+    },
+  ])("$what is told", ({ breakIt, seen }) => {
+    using node = delegatedNode();
+    breakIt(node);
+    expect(node.report().findings).toEqual([expect.objectContaining({ severity: "error", seen })]);
+  });
+});
+
+test.each([
+  { netconf: { mtu: 50 }, seen: /10-slash32\.conflist: InvalidConfig: .*mtu is 50/ },
+  {
+    netconf: { ipam: { ranges: [[{ subnet: "10.20.1.0/24" }]], routes: [{ dst: "10.96.1.0/12" }] } },
+    seen: /InvalidConfig: .*ipam\.routes\[0\]\.dst/,
+  },
+])("a configuration that its schema allows and ADD refuses is told: $netconf", ({ netconf, seen }) => {
+  using node = new TestNode({ pods: 0, netconf });
+  expect(node.report().findings).toEqual([
+    expect.objectContaining({ severity: "error", seen: expect.stringMatching(seen) }),
+  ]);
+});
+
+test("an MTU in node.json that the way out does not take any more is told, before any pod has it", () => {
+  using node = new TestNode({ pods: 0 });
+  writeFileSync(join(node.host.stateDir, "node.json"), JSON.stringify({ podCIDRs: [], mtu: 9000 }), {
+    mode: 0o600,
+  });
+  expect(node.report().findings).toEqual([
+    expect.objectContaining({
+      severity: "warning",
+      seen: "new pods of network podnet get MTU 9000, and the host's way out takes 1500",
+    }),
+  ]);
+});
+
 type Fault = {
   readonly name: string;
   readonly breakIt: (node: TestNode) => void;
@@ -29,11 +98,6 @@ type Fault = {
   /** Whether typing what is said leaves nothing to find. Default true. */
   readonly mends?: boolean;
 };
-
-const sysctl = (key: string, value: number) => (node: TestNode) => node.host.setSysctl(key, value);
-const inPod = (command: string) => (node: TestNode) => node.pods[0]?.ipBatch(command);
-const nft = (rules: string) => (node: TestNode) => node.type(`nft '${rules}'`);
-const onHost = (command: (node: TestNode) => string) => (node: TestNode) => node.host.ipBatch(command(node));
 
 const FAULTS: readonly Fault[] = [
   {

@@ -69,6 +69,11 @@ test.each<[Error, number, string]>([
     105,
     "IpamPluginFailed: Cannot run x: gone; run it by hand with the same input to see why",
   ],
+  [
+    new DelegateError("Cannot find x: it is not in CNI_PATH (/opt)", undefined, { isMissing: true }),
+    105,
+    "IpamPluginFailed: Cannot find x: it is not in CNI_PATH (/opt); put it there, or correct ipam.type",
+  ],
 ])("%s has a code and a remedy of its own", (error, code, msg) => {
   const answer = errorObject(error, "1.1.0");
   expect(answer).toMatchObject({ cniVersion: "1.1.0", code, msg });

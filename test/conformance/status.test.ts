@@ -165,6 +165,32 @@ test("a configuration that no ADD can use stays code 7", () => {
   refused(status({ host, netconf: netconf(host, { ipam: {} }) }), 7);
 });
 
+describe("what only ADD would notice is told before", () => {
+  const ranges = [[{ subnet: "10.20.1.0/24" }]];
+  const dual = [...ranges, [{ subnet: "fd00:20::/64" }]];
+
+  test.each([
+    { what: "an MTU that no interface has", keys: { mtu: 50 }, says: "mtu is 50" },
+    { what: "an MTU that is too small for IPv6", keys: { mtu: 1000, ipam: { ranges: dual } }, says: "1280" },
+    { what: "a route with host bits", keys: { routes: [{ dst: "10.96.1.0/12" }] }, says: "routes[0].dst" },
+    {
+      what: "a route beside the ranges with host bits",
+      keys: { ipam: { ranges, routes: [{ dst: "10.96.1.0/12" }] } },
+      says: "ipam.routes[0].dst",
+    },
+  ])("$what", ({ keys, says }) => {
+    using host = new TestHost();
+    expect(refused(status({ host, netconf: netconf(host, keys) }), 7).msg).toContain(says);
+  });
+
+  test("a node.json that is wrong, where the MTU is to be in it; not where the configuration has one", () => {
+    using host = new TestHost();
+    writeFileSync(join(host.stateDir, "node.json"), "{");
+    expect(refused(status({ host, netconf: netconf(host) }), 7).msg).toContain("node.json");
+    silent(status({ host, netconf: netconf(host, { mtu: 1400 }) }));
+  });
+});
+
 describe("it leaves no trace", () => {
   test("not a file, before the first ADD", () => {
     using host = new TestHost();

@@ -58,6 +58,22 @@ describe("a complete wiring", () => {
   });
 });
 
+describe("a rule that has another table decide", () => {
+  const rules: [string, string][] = [
+    ["for all packets", "from all lookup 100 pref 100"],
+    ["for what the host itself sends", "from all iif lo lookup 100 pref 100"],
+  ];
+
+  test.each(rules)("%s: the pod's route is there, and not called missing", (_, rule) => {
+    host.ipBatch("route add 10.20.0.0/16 via 192.0.2.254 dev uplink0 table 100", `rule add ${rule}`);
+    expect(differences()).toEqual([]);
+    host.ip("route", "delete", "10.20.1.2", "proto", "32");
+    expect(differences().map(described)).toEqual([
+      `route 10.20.1.2/32 ${ON_HOST}: missing -> dev ${H} proto 32`,
+    ]);
+  });
+});
+
 const NEIGHBOURS = ["10.20.1.2", "fd00:20::2"].map(
   (address) => `neighbour ${address} on ${H} ${ON_HOST}: missing -> ${MAC} permanent`,
 );
@@ -298,6 +314,11 @@ const BREACHES: Breach[] = [
       "gateway 169.254.1.1: mute: the host has no route to 169.254.1.1 (No route to host) -> answered by the host, or a pinned neighbour",
     ],
     after: { gone: [], came: [PINNED_GATEWAY] },
+  },
+  {
+    name: "the sandbox's default route with an MTU of its own",
+    commands: ["pod: ip route change default via 169.254.1.1 dev eth0 mtu 1280"],
+    seen: [`route default ${INSIDE}: mtu 1280 -> without mtu`],
   },
   {
     name: "IPv6 forwarding off on the whole host",

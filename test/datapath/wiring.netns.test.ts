@@ -260,6 +260,18 @@ describe("order", () => {
   });
 });
 
+describe("the host's other interfaces", () => {
+  test.runIf(hasIpv6)("keep their own mind about forwarding IPv6 where the host forwards already", () => {
+    using host = new TestHost();
+    using pod = new TestNetns("pod");
+    host.setSysctl("net.ipv6.conf.all.forwarding", 1);
+    host.setSysctl("net.ipv6.conf.uplink0.forwarding", 0);
+    wire(host, pod, testEndpoint({ addresses: ["fd00:20::2"] }));
+    expect(host.sysctl("net.ipv6.conf.uplink0.forwarding")).toBe("0");
+    expect(host.sysctl(`net.ipv6.conf.${testEndpoint().hostEnd}.forwarding`)).toBe("1");
+  });
+});
+
 describe("the sandbox's routes", () => {
   test("carry the MTU and metric they were given", () => {
     using host = new TestHost();

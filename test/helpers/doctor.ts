@@ -74,6 +74,11 @@ export class TestNode implements Disposable {
     });
   }
 
+  /** A further sandbox, which nobody has wired yet. */
+  sandbox(): TestNetns {
+    return this.#resources.use(new TestNetns("pod"));
+  }
+
   /** The first pod's host end and addresses. */
   get hostEnd(): string {
     const routes = this.host.ip("route", "show", "proto", "32") as { dst: string; dev: string }[];

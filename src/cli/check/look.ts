@@ -48,10 +48,10 @@ export function candidates(node: Node): Candidate[] {
   const unread = new Set(
     node.networks().flatMap(({ name, stored }) => (stored.kind === "unreadable" ? [name] : [])),
   );
-  const known = new Set(leased.map(({ pod }) => pod.hostEnd));
-  const others = strangers(node.host, known).filter(
-    ({ attachment }) => !unread.has(attachment?.network ?? ""),
-  );
+  const others = strangers(
+    node.host,
+    leased.map(({ pod }) => pod),
+  ).filter(({ attachment }) => !unread.has(attachment?.network ?? ""));
   return [...leased, ...others.map((pod) => ({ pod }))];
 }
 

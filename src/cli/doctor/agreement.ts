@@ -36,7 +36,7 @@ export function repairCommand(stateDir: string): string {
 }
 
 function disagreements(node: Node, stateDir: string): Finding[] {
-  using scene = new Scene({ stateDir, network: undefined, sets: undefined });
+  using scene = new Scene({ stateDir, network: undefined, sets: [] });
   const others = new Set(
     node
       .networks()

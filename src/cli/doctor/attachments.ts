@@ -1,6 +1,7 @@
 // Every pod's wiring, held against what ADD makes; and the sizes of its packets.
 import { mtuOf } from "../../cni/endpoint.ts";
 import { CniError } from "../../cni/error.ts";
+import { egressMtu } from "../../datapath/egress.ts";
 import type { Difference } from "../../datapath/verify.ts";
 import { type Examined, examineAll, nameOf } from "../node/attachment.ts";
 import type { Network, Node } from "../node/node.ts";
@@ -69,6 +70,8 @@ const currentMtu: Check = {
       const pods = verifiedOf(examined(node)).filter((one) => one.network === network);
       const stale = pods.filter(({ holding }) => holding.mtu !== now);
       if (stale.length > 0) findings.push(staleMtu(stale, now));
+      const out = egressMtu(node.host);
+      if (out !== undefined && now > out) findings.push(toldTooLarge(network, now, out));
     }
     return found(findings, summaryOfMtus(verifiedOf(examined(node))));
   },
@@ -142,13 +145,21 @@ function staleMtu(stale: readonly Verified[], now: number): Finding {
   const more = stale.length > NAMED ? ` and ${stale.length - NAMED} more` : "";
   const mtus = [...new Set(stale.map(({ holding }) => holding.mtu))].join(", ");
   const isTooLarge = stale.some(({ holding }) => holding.mtu > now);
-  const why = isTooLarge
-    ? "Their large packets do not fit through the host's way out: transfers hang or crawl."
-    : "They send smaller packets than they could.";
+  const why = isTooLarge ? TOO_LARGE : "They send smaller packets than they could.";
   const [first] = stale as [Verified];
   const others = stale.length > 1 ? " # and so the others" : "";
   const seen = `MTU ${mtus} on ${names.join(", ")}${more}; a new pod would get ${now}`;
   return warning(seen, why, `${makeAnew(first)}${others}`);
+}
+
+const TOO_LARGE = "Their large packets do not fit through the host's way out: transfers hang or crawl.";
+
+/** By the configuration, or by node.json, which knows the way out as it was when that was written. */
+function toldTooLarge({ name, document, part }: Network, now: number, out: number): Finding {
+  const seen = `new pods of network ${name} get MTU ${now}, and the host's way out takes ${out}`;
+  const anew =
+    "kubectl --namespace kube-system rollout restart daemonset/slash32 # or slash32 install, as it was called";
+  return warning(seen, TOO_LARGE, document.mtu ? `$EDITOR ${part?.file.path}` : anew);
 }
 
 /** What was wired stays as it was recorded; a new pod gets what is right now. */

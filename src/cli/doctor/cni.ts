@@ -1,9 +1,14 @@
 // The runtime's side: its configuration directory, and the executables it starts.
+import { assertServable, toldMtu } from "../../cni/endpoint.ts";
+import { CniError, Code, errorObject } from "../../cni/error.ts";
+import { readNode } from "../../cni/node.ts";
 import { VERSION } from "../../generated/version.ts";
 import { join } from "../../paths.ts";
 import { type ConfFile, isOurs } from "../node/configuration.ts";
+import type { Network } from "../node/node.ts";
 import { output, ownExecutable } from "../program.ts";
 import { type Check, counted, error, type Finding, fine, found, warning } from "./check.ts";
+import { ifRight } from "./ranges.ts";
 
 const EXAMPLE = JSON.stringify({
   cniVersion: "1.0.0",
@@ -30,11 +35,11 @@ const present: Check = {
 const valid: Check = {
   title: "the configuration is one that ADD takes",
   run(node) {
-    const findings = node.ownParts().flatMap(({ file, refusal }): Finding[] => {
-      if (refusal === undefined) return [];
-      const why = "Every ADD fails with these words.";
-      return [error(`${file.path}: ${refusal}`, why, `$EDITOR ${file.path}`)];
+    const why = "Every ADD fails with these words.";
+    const refused = node.ownParts().flatMap(({ file, refusal }): Finding[] => {
+      return refusal === undefined ? [] : [error(`${file.path}: ${refusal}`, why, `$EDITOR ${file.path}`)];
     });
+    const findings = [...refused, ...node.networks().flatMap((network) => unservable(network, why))];
     return found(findings, node.ownParts().length > 0 ? "yes" : "there is none");
   },
 };
@@ -179,6 +184,20 @@ export const CNI: readonly Check[] = [
   ownership,
   sameVersion,
 ];
+
+/** What the schema cannot tell. That node.json is not there yet, or is wrong, is told of that file. */
+function unservable({ part, document, stateDir }: Network, why: string): Finding[] {
+  if (part === undefined || ifRight(() => readNode(stateDir)) === undefined) return [];
+  try {
+    assertServable(document, stateDir, toldMtu(document, stateDir));
+    return [];
+  } catch (reason) {
+    if (!(reason instanceof CniError)) throw reason;
+    if (reason.code !== Code.invalidConfig) return [];
+    const words = errorObject(reason, part.file.cniVersion).msg;
+    return [error(`${part.file.path}: ${words}`, why, `$EDITOR ${part.file.path}`)];
+  }
+}
 
 function unreadable(text: string | undefined): string | undefined {
   if (text === undefined) return undefined; // removed since it was listed, or no plain file

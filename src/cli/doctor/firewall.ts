@@ -2,6 +2,7 @@
 import { type Address, type Family, parseAddress } from "../../address.ts";
 import { isLeasable, nextLeasable } from "../../ipam/range.ts";
 import type { Network, Node } from "../node/node.ts";
+import { addressesOf } from "../pods.ts";
 import { type Fact, Notes } from "../trace/fact.ts";
 import { checkFirewall } from "../trace/firewall/check.ts";
 import type { Packet } from "../trace/firewall/match.ts";
@@ -97,6 +98,6 @@ function freeAddress(network: Network, family: Family): Address | undefined {
     return isLeasable(range, last) ? last : nextLeasable(range, range.first);
   }
   const { stored } = network;
-  const held = stored.kind === "read" ? stored.holdings.flatMap(({ addresses }) => addresses) : [];
+  const held = stored.kind === "read" ? stored.holdings.flatMap((holding) => addressesOf(holding)) : [];
   return held.find((address) => address.family === family);
 }

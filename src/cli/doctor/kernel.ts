@@ -5,8 +5,8 @@ import type { Node } from "../node/node.ts";
 import { output } from "../program.ts";
 import { type Check, counted, error, fine, found, unable, type Verdict, warning } from "./check.ts";
 
-/** Asked for a single neighbour, an older one answers with all (RTM_GETNEIGH; verify needs it). */
-const OLDEST_KERNEL = [5, 0] as const;
+/** clone3 and pidfd_open, by which IPAM plugins are run; before 5.0 RTM_GETNEIGH told of all neighbours, not of one. */
+const OLDEST_KERNEL = [5, 3] as const;
 // include/uapi/linux/capability.h
 const CAPABILITIES = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21 } as const;
 /** The kernel's own files are where they are, whatever the root. */

@@ -1,7 +1,7 @@
 // The ranges of the node's networks, for checks that ask about addresses.
 import { CniError } from "../../cni/error.ts";
 import { readNode } from "../../cni/node.ts";
-import { rangeSets } from "../../cni/source.ts";
+import { configuredRanges } from "../../cni/source.ts";
 import { podCidrFamily, type RangeSet } from "../../ipam/range.ts";
 import { configs } from "../node/configuration.ts";
 import type { Network, Node } from "../node/node.ts";
@@ -20,11 +20,11 @@ function subnets({ document, stateDir }: Network): string[] {
   });
 }
 
-/** As ADD reads them; why not, where it would refuse. Of networks without a configuration or of our own, none. */
+/** As ADD reads them; why not, where it would refuse. None of networks without a configuration or ranges of our own. */
 export function rangeSetsOf({ part, document, stateDir }: Network): RangeSet[] | string {
-  if (part === undefined || (document.ipam?.type ?? "slash32") !== "slash32") return [];
+  if (part === undefined) return [];
   try {
-    return rangeSets(document, stateDir);
+    return configuredRanges(document, stateDir);
   } catch (error) {
     if (error instanceof CniError) return error.message;
     throw error;

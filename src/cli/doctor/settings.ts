@@ -20,9 +20,9 @@ const FORWARDING: Readonly<Record<Family, string>> = {
 const forwarding: Check = {
   title: "packets are forwarded",
   run(node) {
-    const pods = node.holdings();
+    const addresses = node.podAddresses();
     const families = ([4, 6] as const).filter((family) =>
-      pods.some(({ addresses }) => addresses.some((address) => address.family === family)),
+      addresses.some((address) => address.family === family),
     );
     const off = families.filter((family) => isForwardingOff(node, family));
     const why = "No packet passes to or from any pod on this node.";
@@ -81,7 +81,8 @@ const advertisements: Check = {
       if (protocol !== RTPROT_RA || link === undefined) return [];
       const key = `net/ipv6/conf/${link.name}/accept_ra`;
       if (node.sysctl(key) !== "1" || !node.wants(6)) return [];
-      const why = `A host that forwards ignores router advertisements: its default route goes when its time is over.`;
+      const why =
+        "A host that forwards ignores router advertisements, and forgets the routers that it has by them: no default route is left.";
       const seen = `${dotted(key)} is 1, and the default route came by an advertisement`;
       return [warning(seen, why, `sysctl -w ${dotted(key)}=2`)];
     });

@@ -2,7 +2,7 @@
 import { type Address, formatAddress, hostPrefix, sameAddress, samePrefix } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { DEFAULT_STATE_DIR } from "../../cni/netconf.ts";
-import { remove } from "../../datapath/apply.ts";
+import { findEndsOf, remove } from "../../datapath/apply.ts";
 import { aliasPrefix, type Endpoint, ownerOf, ROUTE_PROTOCOL } from "../../datapath/endpoint.ts";
 import { findLink, linkName, listPodRoutes } from "../../datapath/host.ts";
 import { deleteLink, type Link } from "../../datapath/rtnetlink/link.ts";
@@ -71,7 +71,7 @@ export function recordLease(lease: Lease, store: Store): Mend {
 
 function recorded(holding: Holding, link: Link | undefined, store: Store, scene: Scene): Told[] {
   const addresses = addressesOf(holding);
-  if (link === undefined) return [withoutLink(holding, addresses, store, scene)];
+  if (link === undefined) return [renamed(holding, scene) ?? withoutLink(holding, addresses, store, scene)];
   if (link.kind !== "veth" || !link.alias?.startsWith(aliasPrefix(holding.attachment.network))) {
     const subject = `interface ${link.name}`;
     const is = `${link.kind ?? "an interface"} with the alias ${JSON.stringify(link.alias ?? "")}`;
@@ -86,6 +86,22 @@ function recorded(holding: Holding, link: Link | undefined, store: Store, scene:
     ...linkFindings(link, scene),
     ...addresses.flatMap((address) => addressFindings(address, holding, link, end, scene)),
   ];
+}
+
+/** The pod uses its address all the same. */
+function renamed({ attachment, hostEnd }: Holding, { host }: Scene): Told | undefined {
+  const [name] = findEndsOf(attachment, host);
+  if (name === undefined) return undefined;
+  const command = `ip link set ${name} down && ip link set ${name} name ${hostEnd} && ip link set ${hostEnd} up`;
+  const advice = `${command} && slash32 ipam repair; or delete the pod`;
+  return {
+    kind: "link-renamed",
+    subject: `host end ${hostEnd}`,
+    is: `called ${name}`,
+    should: hostEnd,
+    mends: [],
+    advice,
+  };
 }
 
 function withoutLink(holding: Holding, addresses: readonly Address[], store: Store, { scope }: Scene): Told {
@@ -108,7 +124,7 @@ function withoutLink(holding: Holding, addresses: readonly Address[], store: Sto
 }
 
 function outside(addresses: readonly Address[], { delegated }: Holding, { scope: { sets } }: Scene): Told[] {
-  if (sets === undefined || delegated !== undefined) return [];
+  if (sets.length === 0 || delegated !== undefined) return [];
   const stray = addresses.filter((address) => !sets.flat().some((range) => isLeasable(range, address)));
   const advice = "it works; a pod that is made anew gets an address of the ranges";
   const kind = "lease-outside-ranges";
@@ -241,12 +257,13 @@ export function routeRemoval(dst: Route["dst"], dev: { name: string; index: numb
   return { command: request.command, carryOut: () => void host.netlink.execute(request) };
 }
 
-/** The entry of the FIB for this address and no other. */
+/** The host's route to this address and no other: what decides, else ours of the main table, which a rule may pass over. */
 export function exactRoute(address: Address, { host }: Scene): Route | undefined {
   const [outcome] = host.netlink.exchange([matchRoute(address)]);
   const [message] = outcome?.messages ?? [];
   const route = message && decodeRoute(message);
-  return route && samePrefix(route.dst, hostPrefix(address)) ? route : undefined;
+  if (route && samePrefix(route.dst, hostPrefix(address))) return route;
+  return listPodRoutes(host).find(({ dst }) => sameAddress(dst.address, address));
 }
 
 /** The two steps of the wiring that lead the host to an address: as ADD makes them. */

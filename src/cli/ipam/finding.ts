@@ -12,6 +12,7 @@ export type Kind =
   | "link-without-lease"
   | "link-not-ours"
   | "link-down"
+  | "link-renamed"
   | "sandbox-gone"
   | "sandbox-end-on-host"
   | "sandbox-end-renamed"

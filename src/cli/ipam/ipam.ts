@@ -1,8 +1,8 @@
 // slash32 ipam: the store for people. What it holds, whether the kernel agrees, and settling it where not.
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_STATE_DIR, validDocument } from "../../cni/netconf.ts";
-import { rangeSets } from "../../cni/source.ts";
-import { readText } from "../../files.ts";
+import { configuredRanges } from "../../cni/source.ts";
+import { findStatus, readText } from "../../files.ts";
 import { type Command, readArguments, type Terminal, UsageError } from "../command.ts";
 import { readConfiguration } from "../configuration.ts";
 import { checkStores } from "./check.ts";
@@ -22,13 +22,20 @@ const OPTIONS = {
   json: { type: "boolean" },
 } as const;
 
-/** Each returns the exit status. */
-const COMMANDS: Readonly<Record<string, (given: Given, terminal: Terminal) => number>> = {
-  list,
-  show,
-  check: checkStores,
-  repair: repairStores,
-  release,
+interface Subcommand {
+  /** Returns the exit status. */
+  run(given: Given, terminal: Terminal): number;
+  /** Beside what all of them take. */
+  readonly flag?: "dry-run" | "force";
+  readonly takesOperands?: true;
+}
+
+const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
+  list: { run: list },
+  show: { run: show },
+  check: { run: checkStores },
+  repair: { run: repairStores, flag: "dry-run" },
+  release: { run: release, flag: "force", takesOperands: true },
 };
 
 export const ipam: Command = {
@@ -60,26 +67,44 @@ Examples:
   run(args, terminal) {
     const { values, positionals } = readArguments(args, OPTIONS);
     const [name = "", ...operands] = positionals;
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    const command = Object.hasOwn(SUBCOMMANDS, name) ? SUBCOMMANDS[name] : undefined;
     if (command === undefined)
       throw new UsageError(`ipam ${name}: expected list, show, check, repair or release`);
+    const [stray] = command.takesOperands ? [] : operands;
+    if (stray !== undefined) throw new UsageError(`ipam ${name} takes no ${JSON.stringify(stray)}`);
+    for (const flag of ["dry-run", "force"] as const)
+      if (values[flag] && command.flag !== flag) throw new UsageError(`ipam ${name} takes no --${flag}`);
     using scene = new Scene(scopeOf(values));
+    refuseUnknown(values, scene);
     const { json = false, "dry-run": dryRun = false, force = false } = values;
-    return command({ scene, json, dryRun, force, operands }, terminal);
+    return command.run({ scene, json, dryRun, force, operands }, terminal);
   },
 };
 
+interface Where {
+  readonly "state-dir"?: string;
+  readonly network?: string;
+  readonly netconf?: string;
+}
+
+/** A name that was mistyped is none of a network where all is well. */
+function refuseUnknown({ "state-dir": stateDir, network }: Where, scene: Scene): void {
+  if (stateDir !== undefined && findStatus(stateDir) === undefined)
+    throw new Error(`Cannot look into --state-dir ${stateDir}: there is no such directory`);
+  const known = scene.knownNetworks();
+  if (network === undefined || known.includes(network)) return;
+  const others = known.length > 0 ? `there are ${known.join(", ")}` : "nor any other";
+  throw new Error(
+    `Cannot look at network ${network}: it has no store in ${scene.scope.stateDir} and no host end here (${others})`,
+  );
+}
+
 /** Options win over the configuration. */
-function scopeOf(values: { "state-dir"?: string; network?: string; netconf?: string }): Scope {
+function scopeOf(values: Where): Scope {
   const { "state-dir": stateDir = DEFAULT_STATE_DIR, network } = values;
-  if (values.netconf === undefined) return { stateDir, network, sets: undefined };
+  if (values.netconf === undefined) return { stateDir, network, sets: [] };
   const netconf = readConfiguration(readText(values.netconf));
   const document = validDocument(netconf);
   const own = values["state-dir"] ?? stateDirOf(document);
-  const isOurs = (document.ipam?.type ?? "slash32") === "slash32";
-  return {
-    stateDir: own,
-    network: network ?? netconf.name,
-    sets: isOurs ? rangeSets(document, own) : undefined,
-  };
+  return { stateDir: own, network: network ?? netconf.name, sets: configuredRanges(document, own) };
 }

@@ -14,7 +14,7 @@ import type { Scene } from "./scene.ts";
  * Waits for a verb that is at work on it. What the kernel still uses is refused, unless it is to be forced: then the
  * host end goes first. What is not there is exit status 1: a name was mistyped.
  */
-export function release({ scene, operands, force }: Given, { out }: Terminal): number {
+export function release({ scene, operands, force, json }: Given, { out }: Terminal): number {
   const attachment = find(operands.join(" "), scene);
   const { network } = attachment;
   const key = attachmentKey(attachment);
@@ -36,9 +36,10 @@ export function release({ scene, operands, force }: Given, { out }: Terminal): n
     throw new Error(`Cannot release ${key}: ${use}; delete the pod, or --force`);
   }
   // The kernel first: an address is free when nobody holds it any more.
-  if (name !== undefined && remove(name, scene.host)) out(`ip link delete ${name}\n`);
+  const commands = name !== undefined && remove(name, scene.host) ? [`ip link delete ${name}`] : [];
   store.release(attachment);
-  out(`released ${key}\n`);
+  if (json) out(`${JSON.stringify({ commands, released: key }, undefined, 2)}\n`);
+  else out([...commands, `released ${key}`].map((line) => `${line}\n`).join(""));
   return Exit.ok;
 }
 

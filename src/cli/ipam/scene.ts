@@ -18,8 +18,8 @@ export interface Scope {
   readonly stateDir: string;
   /** The one network to look at; absent for all. */
   readonly network: string | undefined;
-  /** What the network may lease, where a configuration tells. */
-  readonly sets: readonly RangeSet[] | undefined;
+  /** What the network may lease, as far as a configuration tells. */
+  readonly sets: readonly RangeSet[];
 }
 
 /** The other end of a cable, as it is in the sandbox. */
@@ -40,10 +40,15 @@ export class Scene implements Disposable {
     this.scope = scope;
   }
 
-  /** Networks that have a store here, or had one; and those that host ends tell of. */
+  /** Those to look at. */
   networks(): string[] {
-    const { stateDir, network } = this.scope;
-    if (network !== undefined) return [network];
+    const { network } = this.scope;
+    return network === undefined ? this.knownNetworks() : [network];
+  }
+
+  /** Networks that have a store here, or had one; and those that host ends tell of. */
+  knownNetworks(): string[] {
+    const { stateDir } = this.scope;
     const stored = findStatus(stateDir)
       ? listDirectory(stateDir).filter((name) => hasStore(stateDir, name))
       : [];

@@ -71,7 +71,7 @@ function page(
   ];
 }
 
-function fills(holdings: readonly Holding[], { scope: { sets = [] } }: Scene): Fill[] {
+function fills(holdings: readonly Holding[], { scope: { sets } }: Scene): Fill[] {
   const held = holdings.flatMap(({ addresses }) => addresses);
   return sets.flat().map((range) => ({
     range: rangeName(range),

@@ -2,7 +2,7 @@
 import { type Address, formatAddress, formatPrefix, sameAddress } from "../../address.ts";
 import { type Attachment, attachmentKey } from "../../attachment.ts";
 import { leasesInKernel } from "../../cni/witness.ts";
-import { attachmentNumber, ownerOf, ROUTE_PROTOCOL } from "../../datapath/endpoint.ts";
+import { attachmentNumber, isAliasOf, ownerOf, ROUTE_PROTOCOL } from "../../datapath/endpoint.ts";
 import { linkName, listHostEnds, listPodRoutes } from "../../datapath/host.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
 import type { Route } from "../../datapath/rtnetlink/route.ts";
@@ -96,7 +96,7 @@ function storeFindings(network: string, scene: Scene): Finding[] {
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     const told = { network, subject, is: reasonOf(error), should: "a sound database" };
-    if (error.code === "FAILED") {
+    if (error.code !== "DAMAGED") {
       const advice = "see that root can read and write it, with the slash32 that wrote it";
       return [{ ...told, kind: "store-unreadable", mends: [], advice }];
     }
@@ -140,10 +140,13 @@ function attachments(network: string, store: Store, scene: Scene) {
 
 /** Host ends by their mark that no lease names and whose own name does not fit the alias: cut, or not made by us. */
 function nameless(network: string, store: Store, { host }: Scene): Finding[] {
-  const recorded = new Set(store.list().map(({ hostEnd }) => hostEnd));
-  const ends = listHostEnds(host, network).filter(
-    ({ name, alias }) => !recorded.has(name) && !ownerOf(name, alias),
-  );
+  const held = store.list();
+  const ends = listHostEnds(host, network).filter(({ name, alias }) => {
+    const isRecorded = held.some(
+      ({ hostEnd, attachment }) => hostEnd === name || isAliasOf(attachment, alias),
+    );
+    return !isRecorded && !ownerOf(name, alias);
+  });
   const advice = "nobody can tell whose it is: delete the pod that uses it, or ip link delete it";
   return ends.map(({ name }) => {
     const told = { subject: `host end ${name}`, is: "there", should: "recorded in the store" };

@@ -4,7 +4,7 @@ import { endpointOf } from "../../cni/endpoint.ts";
 import type { Netconf } from "../../cni/netconf.ts";
 import type { Request } from "../../cni/request.ts";
 import { addressSource } from "../../cni/source.ts";
-import type { Sides } from "../../datapath/apply.ts";
+import { findEndsOf, type Sides } from "../../datapath/apply.ts";
 import { attachmentNumber, type Endpoint } from "../../datapath/endpoint.ts";
 import { findLink } from "../../datapath/host.ts";
 import { type Attempt, mend } from "../../datapath/mend.ts";
@@ -71,7 +71,7 @@ export function examine(listed: Holding, network: Network, node: Node, repair = 
   if (holding === undefined) return undefined;
   const { attachment, hostEnd: name } = holding;
   const hostEnd = findLink(node.host, name);
-  const unwired = cableMissing(holding, hostEnd);
+  const unwired = cableMissing(holding, hostEnd, node);
   if (unwired || hostEnd?.peerNamespace === undefined)
     return { kind: "unwired", holding, ...unwired } as Examined;
   const sandboxPath = node.sandboxOf(hostEnd);
@@ -90,8 +90,14 @@ export function examine(listed: Holding, network: Network, node: Node, repair = 
   }
 }
 
-function cableMissing({ attachment, hostEnd }: Holding, link: Link | undefined) {
-  if (link === undefined) return { subject: `host end ${hostEnd}`, is: "missing", should: "there" };
+function cableMissing({ attachment, hostEnd }: Holding, link: Link | undefined, { host }: Node) {
+  if (link === undefined) {
+    const [name] = findEndsOf(attachment, host);
+    const subject = `host end ${hostEnd}`;
+    return name === undefined
+      ? { subject, is: "missing", should: "there" }
+      : { subject, is: `called ${name}`, should: hostEnd };
+  }
   if (link.peerNamespace !== undefined) return undefined;
   const is = link.kind === "veth" ? "on the host" : "nowhere: it is no end of a cable";
   return { subject: `other end of ${hostEnd}`, is, should: `${attachment.ifName} in the sandbox` };

@@ -1,5 +1,5 @@
 // The node as the checks see it: its files, its kernel, its networks. Everything is read once, when first asked for.
-import type { Family } from "../../address.ts";
+import type { Address, Family } from "../../address.ts";
 import { stateDirOf } from "../../cni/endpoint.ts";
 import { DEFAULT_PREFIX, DEFAULT_STATE_DIR, type NetconfDocument } from "../../cni/netconf.ts";
 import { Sandboxes } from "../../datapath/find-namespace.ts";
@@ -18,6 +18,7 @@ import { findStatus } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { podCidrFamily } from "../../ipam/range.ts";
 import { join } from "../../paths.ts";
+import { addressesOf } from "../pods.ts";
 import { type ConfFile, configs, type OwnPart, ownPart, type Place, readConfDir } from "./configuration.ts";
 import { Files } from "./files.ts";
 import { readStored, type Stored } from "./store-file.ts";
@@ -102,6 +103,11 @@ export class Node implements Disposable {
     return this.networks().flatMap(({ stored }) => (stored.kind === "read" ? stored.holdings : []));
   }
 
+  /** Of the pods, whoever gave them. */
+  podAddresses(): Address[] {
+    return this.holdings().flatMap((holding) => addressesOf(holding));
+  }
+
   /** How many pods the stores know. */
   podCount(): number {
     return this.holdings().length;
@@ -115,8 +121,7 @@ export class Node implements Disposable {
 
   /** Whether any network gives addresses of the family, or pods have some. */
   wants(family: Family): boolean {
-    if (this.holdings().some(({ addresses }) => addresses.some((address) => address.family === family)))
-      return true;
+    if (this.podAddresses().some((address) => address.family === family)) return true;
     const ranges = this.networks().flatMap(({ document: { ipam } }) => configs(ipam));
     return ranges.some(({ subnet }) => (podCidrFamily(subnet) ?? (subnet.includes(":") ? 6 : 4)) === family);
   }

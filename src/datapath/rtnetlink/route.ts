@@ -35,6 +35,7 @@ const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
 const RTA_TABLE = 15;
 const RTAX_MTU = 2;
+const RTM_F_LOOKUP_TABLE = 0x1000;
 const RTM_F_FIB_MATCH = 0x2000;
 const RTMSG_BYTES = 12;
 
@@ -165,7 +166,8 @@ export function lookupForward(address: Address, from: Address, iif: Device): Req
 /** The same question as a lookup's, answered with the entry of the FIB that decides it (kernel 4.13). */
 export function matching({ command, body, ...request }: Request): Request {
   const asked = body.slice();
-  viewOf(asked).setUint32(8, RTM_F_FIB_MATCH, true);
+  const view = viewOf(asked);
+  view.setUint32(8, view.getUint32(8, true) | RTM_F_FIB_MATCH, true);
   return { ...request, command: command.replace("route get", "route get fibmatch"), body: asked };
 }
 
@@ -227,7 +229,15 @@ function lookup(
     type: RTM_GETROUTE,
     flags: 0,
     body: withAttributes(
-      rtmsg({ family: dst.family, length, sourceLength: src ? length : 0, table: 0, type: 0, flags }),
+      rtmsg({
+        family: dst.family,
+        length,
+        sourceLength: src ? length : 0,
+        table: 0,
+        type: 0,
+        // Without it IPv4 calls every table main (net/ipv4/route.c, inet_rtm_getroute).
+        flags: dst.family === 4 ? flags | RTM_F_LOOKUP_TABLE : flags,
+      }),
       (attributes) => {
         attributes.bytes(RTA_DST, addressBytes(dst));
         if (src) attributes.bytes(RTA_SRC, addressBytes(src));
