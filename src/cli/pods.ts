@@ -8,6 +8,7 @@ import { listDirectory } from "../directories.ts";
 import { findStatus } from "../files.ts";
 import type { Holding } from "../ipam/lease.ts";
 import { Store } from "../ipam/store.ts";
+import { addressesOf } from "./node/addresses.ts";
 
 /** Shorter beginnings of a container ID are taken for mistakes. */
 const LEAST_PREFIX = 4;
@@ -72,20 +73,6 @@ function networks(stateDir: string): string[] {
 export function podOf(holding: Holding): Pod {
   const { attachment, pod, hostEnd, mtu } = holding;
   return { attachment, label: pod, hostEnd, mtu, addresses: addressesOf(holding) };
-}
-
-/** Leased by us, or given by another IPAM plugin. */
-export function addressesOf({ addresses, delegated }: Holding): readonly Address[] {
-  return [...addresses, ...(delegated === undefined ? [] : addressesIn(delegated))];
-}
-
-/** The addresses in another IPAM plugin's answer, of any version: `ips[].address`, before 0.3.0 `ip4.ip` and `ip6.ip`. */
-function addressesIn(answer: string): Address[] {
-  const { ips = [], ip4, ip6 } = JSON.parse(answer);
-  const texts: unknown[] = [...ips.map(({ address }: { address?: unknown }) => address), ip4?.ip, ip6?.ip];
-  return texts.flatMap((text) => {
-    return typeof text === "string" ? (parseAddress(text.split("/")[0] ?? "") ?? []) : [];
-  });
 }
 
 /** Host ends that are none of the known pods', whatever they are called by now; with the addresses that are routed to them. */

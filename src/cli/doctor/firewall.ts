@@ -1,8 +1,8 @@
 // The firewall's verdict on what every pod sends and gets, by the same evaluation that a trace makes for one packet.
 import { type Address, type Family, parseAddress } from "../../address.ts";
 import { isLeasable, nextLeasable } from "../../ipam/range.ts";
+import { addressesOf } from "../node/addresses.ts";
 import type { Network, Node } from "../node/node.ts";
-import { addressesOf } from "../pods.ts";
 import { type Fact, Notes } from "../trace/fact.ts";
 import { checkFirewall } from "../trace/firewall/check.ts";
 import type { Packet } from "../trace/firewall/match.ts";

@@ -20,7 +20,7 @@ import type { Holding, Lease } from "../../ipam/lease.ts";
 import { isLeasable } from "../../ipam/range.ts";
 import type { Store } from "../../ipam/store.ts";
 import { word } from "../../shell.ts";
-import { addressesOf } from "../pods.ts";
+import { addressesOf } from "../node/addresses.ts";
 import type { Finding, Kind, Mend } from "./finding.ts";
 import type { SandboxEnd, Scene } from "./scene.ts";
 

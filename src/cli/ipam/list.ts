@@ -3,8 +3,8 @@ import { type Address, formatAddress } from "../../address.ts";
 import { attachmentKey } from "../../attachment.ts";
 import { Store } from "../../ipam/store.ts";
 import { Exit, type Terminal } from "../command.ts";
+import { addressesOf } from "../node/addresses.ts";
 import { table } from "../paint.ts";
-import { addressesOf } from "../pods.ts";
 import type { Given } from "./given.ts";
 import type { Scene } from "./scene.ts";
 

@@ -6,7 +6,7 @@ import { attachmentNumber } from "../../datapath/endpoint.ts";
 import { findLink, isAddressInUse } from "../../datapath/host.ts";
 import { Store } from "../../ipam/store.ts";
 import { Exit, type Terminal, UsageError } from "../command.ts";
-import { addressesOf } from "../pods.ts";
+import { addressesOf } from "../node/addresses.ts";
 import type { Given } from "./given.ts";
 import type { Scene } from "./scene.ts";
 

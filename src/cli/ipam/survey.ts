@@ -10,7 +10,7 @@ import { StoreError } from "../../ipam/database.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { Store } from "../../ipam/store.ts";
 import { join } from "../../paths.ts";
-import { addressesOf } from "../pods.ts";
+import { addressesOf } from "../node/addresses.ts";
 import { exactRoute, examine, recordLease, routeRemoval } from "./attachment.ts";
 import type { Finding, Mend } from "./finding.ts";
 import { hasStore, type Scene } from "./scene.ts";

@@ -18,7 +18,7 @@ import { findStatus } from "../../files.ts";
 import type { Holding } from "../../ipam/lease.ts";
 import { podCidrFamily } from "../../ipam/range.ts";
 import { join } from "../../paths.ts";
-import { addressesOf } from "../pods.ts";
+import { addressesOf } from "./addresses.ts";
 import { type ConfFile, configs, type OwnPart, ownPart, type Place, readConfDir } from "./configuration.ts";
 import { Files } from "./files.ts";
 import { readStored, type Stored } from "./store-file.ts";
