@@ -406,6 +406,80 @@ describe("a path that is broken", () => {
   });
 });
 
+/** Each would have been named, or would have hidden what is to blame. */
+const BYSTANDERS: [string, string[]][] = [
+  [
+    "a rule for marked packets, as Tailscale has it",
+    ["rule add fwmark 0x80000/0xff0000 unreachable pref 5250"],
+  ],
+  ["a rule for one interface", ["rule add oif uplink0 prohibit pref 5250"]],
+  [
+    "a route that says: on to the next rule",
+    ["rule add table 10 pref 5250", "route add throw 198.51.100.1 table 10"],
+  ],
+  [
+    "a table that no rule names, as that of a VRF",
+    ["route add unreachable default metric 4278198272 table 10"],
+  ],
+  [
+    "a table whose rule is passed over",
+    [
+      "rule add goto 32766 pref 5250",
+      "rule add table 10 pref 5251",
+      "route add prohibit 198.51.100.1 table 10",
+    ],
+  ],
+];
+/** In a table that no rule names. */
+const LONGER = "route add 198.51.100.1 dev uplink0 table 11";
+
+describe("what discards a packet is told from what does not", () => {
+  const wayOut = (bench: TraceBench) =>
+    facts(bench.trace("default/web-0", WORLD)).find(
+      ({ place, subject }) => place === "host" && subject === `route to ${WORLD}`,
+    );
+
+  test.each(BYSTANDERS)("%s: nobody is blamed where there is no route", (_, batch) => {
+    using bench = new TraceBench();
+    bench.host.ipBatch(...batch, "route delete default");
+    expect(wayOut(bench)).toMatchObject({
+      verdict: "wrong",
+      seen: "Network is unreachable",
+      mend: "ip route add default via <router>",
+    });
+  });
+
+  test.each(BYSTANDERS)("%s: the blackhole is", (_, batch) => {
+    using bench = new TraceBench();
+    bench.host.ipBatch(...batch, LONGER, "route add blackhole 198.51.100.0/24");
+    expect(wayOut(bench)).toMatchObject({
+      verdict: "wrong",
+      seen: "blackhole 198.51.100.0/24",
+      mend: "ip route delete blackhole 198.51.100.0/24",
+    });
+  });
+
+  test("nobody is blamed behind a rule that cannot be judged", () => {
+    using bench = new TraceBench();
+    bench.host.ipBatch("rule add ipproto tcp table 10 pref 5250", "route add blackhole 198.51.100.0/24");
+    expect(wayOut(bench)).toMatchObject({
+      verdict: "wrong",
+      seen: "Invalid argument",
+    });
+  });
+
+  test("a strict rp_filter is named before a blackhole, which the same packet would meet", () => {
+    using bench = new TraceBench();
+    const { host, webEnd } = bench;
+    host.setSysctl(`net/ipv4/conf/${webEnd}/rp_filter`, 1);
+    host.ipBatch("route replace 10.20.1.2 dev uplink0 proto 32", "route add blackhole 198.51.100.0/24");
+    expect(bench.trace("default/web-0", WORLD).firstWrong).toMatchObject({
+      subject: "rp_filter",
+      seen: "strict: drops 10.20.1.2",
+    });
+  });
+});
+
 test("for programs: who, what, the verdict, and every fact with its place", () => {
   using bench = new TraceBench();
   bench.host.ip("route", "delete", "10.20.1.3");

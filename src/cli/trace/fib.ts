@@ -1,5 +1,12 @@
 // What a namespace's routing would do with a packet: the kernel's own answer, put into words.
-import { type Address, contains, formatAddress, formatPrefix, type Prefix } from "../../address.ts";
+import {
+  type Address,
+  contains,
+  type Family,
+  formatAddress,
+  formatPrefix,
+  type Prefix,
+} from "../../address.ts";
 import { linkName } from "../../datapath/host.ts";
 import type { Request } from "../../datapath/netlink/message.ts";
 import type { Namespace } from "../../datapath/netns.ts";
@@ -14,8 +21,7 @@ import {
   RTN_LOCAL,
   RTN_UNICAST,
 } from "../../datapath/rtnetlink/route.ts";
-
-import { decodeRule, listRules } from "../../datapath/rtnetlink/rule.ts";
+import { decodeRule, FR_ACT_TO_TBL, listRules, type Rule } from "../../datapath/rtnetlink/rule.ts";
 
 export type Decision =
   | {
@@ -61,9 +67,8 @@ const DISCARDING: ReadonlyMap<number, string> = new Map([
   [6, "blackhole"],
   [7, "unreachable"],
   [8, "prohibit"],
-  [9, "throw"],
 ]);
-const RT_TABLE_LOCAL = 255;
+const RTN_THROW = 9;
 
 /** Asks the kernel: `question` is a lookup (`lookupRoute`, `lookupForward`) for the packet. */
 export function decide(namespace: Namespace, question: Request, asked: Asked): Decision {
@@ -72,7 +77,7 @@ export function decide(namespace: Namespace, question: Request, asked: Asked): D
   const route = message && decodeRoute(message);
   if (route?.type === RTN_LOCAL) return { kind: "local", words: "its own address" };
   if (route?.type !== RTN_UNICAST || route.oif === undefined) {
-    const by = discardingRule(namespace, asked) ?? discardingRoute(namespace, asked);
+    const by = discarding(namespace, asked);
     const { code = "ENETUNREACH", reason = "Network is unreachable" } = outcome?.error ?? {};
     return { kind: "refused", code, by, words: by ? by.words : reason };
   }
@@ -96,31 +101,58 @@ function entryName({ dst }: Pick<Route, "dst">): string {
   return dst.length === 0 ? "default" : formatPrefix(dst);
 }
 
-/** The most particular route to the address, if it discards: in an answer of "no" the kernel does not name it. */
-function discardingRoute(namespace: Namespace, { to }: Asked): Discarding | undefined {
-  const [first] = namespace.netlink
+/**
+ * What discards such a packet, as in an answer of "no" the kernel does not name it: the rules in their order, and of
+ * each its table (net/core/fib_rules.c, fib_rules_lookup). Nothing is named after a rule that cannot be judged.
+ */
+function discarding(namespace: Namespace, asked: Asked): Discarding | undefined {
+  const { to } = asked;
+  const routes = namespace.netlink
     .dump(listRoutes(to.family))
     .map(decodeRoute)
-    .filter(({ dst, table }) => table !== RT_TABLE_LOCAL && contains(dst, to))
+    .filter(({ dst }) => contains(dst, to))
     .sort((a, b) => b.dst.length - a.dst.length || (a.metric ?? 0) - (b.metric ?? 0));
-  const type = DISCARDING.get(first?.type ?? 0);
-  if (first === undefined || type === undefined) return undefined;
-  const words = `${type} ${entryName(first)}${first.table === RT_TABLE_MAIN ? "" : ` table ${first.table}`}`;
-  return { kind: "route", words, remove: `${ipCommand(to.family)} route delete ${words}` };
+  let next = 0;
+  for (const rule of namespace.netlink.dump(listRules(to.family)).map(decodeRule)) {
+    const isAsked = rule.priority >= next && isFor(rule, asked);
+    if (isAsked === undefined) return undefined;
+    if (!isAsked) continue;
+    if (DISCARDING.has(rule.action)) return discardingRule(rule, to.family);
+    next = rule.goto ?? next;
+    const route = rule.action === FR_ACT_TO_TBL && routes.find(({ table }) => table === rule.table);
+    // "throw" is: on to the next rule.
+    if (!route || route.type === RTN_THROW) continue;
+    if (DISCARDING.has(route.type)) return discardingRoute(route);
+    if (route.dst.length > rule.suppressed) return undefined;
+  }
+  return undefined;
 }
 
-/** The first rule that refuses such packets, whatever the tables after it say. */
-function discardingRule(namespace: Namespace, { to, from, iif }: Asked): Discarding | undefined {
+/** Whether a rule is for the packet: one without a mark, and from no socket that is bound to an interface. */
+function isFor(rule: Rule, { to, from, iif = "lo" }: Asked): boolean | undefined {
   const isOf = (prefix: Prefix, address: Address | undefined) =>
     prefix.length === 0 || (address !== undefined && contains(prefix, address));
-  const rule = namespace.netlink
-    .dump(listRules(to.family))
-    .map(decodeRule)
-    .filter((rule) => DISCARDING.has(rule.action) && isOf(rule.to, to) && isOf(rule.from, from))
-    .find((rule) => rule.iif === undefined || rule.iif === iif);
-  if (rule === undefined) return undefined;
+  const isMatch =
+    isOf(rule.to, to) &&
+    isOf(rule.from, from) &&
+    (rule.iif ?? iif) === iif &&
+    rule.oif === undefined &&
+    (rule.mark.value & rule.mark.mask) === 0 &&
+    rule.tos === 0;
+  if (isMatch && rule.isVague) return undefined;
+  return isMatch !== rule.isInverted;
+}
+
+function discardingRoute({ dst, type, table }: Route): Discarding {
+  const { family } = dst.address;
+  const where = table === RT_TABLE_MAIN ? "" : ` table ${table}`;
+  const words = `${DISCARDING.get(type)} ${entryName({ dst })}${where}`;
+  return { kind: "route", words, remove: `${ipCommand(family)} route delete ${words}` };
+}
+
+function discardingRule(rule: Rule, family: Family): Discarding {
   const source = rule.from.length === 0 ? "from all" : `from ${formatPrefix(rule.from)}`;
   const target = rule.to.length === 0 ? "" : ` to ${formatPrefix(rule.to)}`;
-  const words = `rule ${rule.priority}: ${source}${target} ${DISCARDING.get(rule.action)}`;
-  return { kind: "rule", words, remove: `${ipCommand(to.family)} rule delete priority ${rule.priority}` };
+  const words = `rule ${rule.priority}: ${rule.isInverted ? "not " : ""}${source}${target} ${DISCARDING.get(rule.action)}`;
+  return { kind: "rule", words, remove: `${ipCommand(family)} rule delete priority ${rule.priority}` };
 }

@@ -61,15 +61,15 @@ export interface SourceCheck {
 }
 
 /**
- * Whether it was the source that a decision was refused for. EXDEV says so; kernels since 6.14 say EINVAL, which has
- * other reasons too: there the way back decides.
+ * Whether it was the source that a decision was refused for. EXDEV says so; kernels since 6.14 say EINVAL, as they do for a
+ * blackhole: there the way back decides, for a packet may meet both.
  */
 export function sourceCheck(namespace: Namespace, flow: Flow, iif: Device, decision: Decision): SourceCheck {
   const values = ["all", iif.name].map((name) => readSysctl(namespace, `net/ipv4/conf/${name}/rp_filter`));
   const mode = RP_FILTER[Math.max(...values.map(Number))] ?? "off";
   if (decision.kind !== "refused" || flow.from.family === 6) return { mode, isRefused: false };
   if (decision.code === "EXDEV") return { mode, isRefused: true };
-  if (decision.code !== "EINVAL" || decision.by || mode === "off") return { mode, isRefused: false };
+  if (decision.code !== "EINVAL" || mode === "off") return { mode, isRefused: false };
   const back = decide(namespace, lookupRoute(flow.from), { to: flow.from });
   const isElsewhere = back.kind !== "forward" || back.dev.index !== iif.index;
   return { mode, isRefused: mode === "strict" ? isElsewhere : back.kind !== "forward" };
