@@ -1,6 +1,8 @@
 // `slash32 trace`: what it says of paths that work, and of paths that were broken by hand.
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { execa } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { TestNetns } from "../helpers/lab.ts";
 import { facts, TraceBench } from "../helpers/trace.ts";
@@ -588,6 +590,46 @@ test("a port that nobody listens at is told from one that somebody does", () => 
     subject: "udp port 53",
   });
 });
+
+/** Who listens at a port of the pod 10.20.1.3 and fd00:20::3, and what is said of IPv4 and of IPv6. */
+const LISTENERS: [protocol: "tcp" | "udp", host: string, isV6Only: boolean, seen: [string, string]][] = [
+  ["tcp", "0.0.0.0", false, ["somebody listens", "nobody listens"]],
+  ["tcp", "10.20.1.3", false, ["somebody listens", "nobody listens"]],
+  ["tcp", "127.0.0.1", false, ["nobody listens", "nobody listens"]],
+  ["tcp", "::", false, ["somebody listens", "somebody listens"]],
+  ["tcp", "::", true, ["nobody listens", "somebody listens"]],
+  ["udp", "::", false, ["somebody listens", "somebody listens"]],
+  ["udp", "::", true, ["nobody listens", "somebody listens"]],
+  ["tcp", "::ffff:10.20.1.3", false, ["somebody listens", "nobody listens"]],
+  ["tcp", "::ffff:0.0.0.0", false, ["somebody listens", "nobody listens"]],
+  ["tcp", "::ffff:127.0.0.1", false, ["nobody listens", "nobody listens"]],
+];
+
+test.each(LISTENERS)(
+  "who listens at %s %s (for IPv6 alone: %j) is understood",
+  async (protocol, host, ipv6Only, seen) => {
+    using bench = new TraceBench();
+    bench.db.ip("link", "set", "lo", "up");
+    const bound = "() => console.log('listens')";
+    const type = host.includes(":") ? "udp6" : "udp4";
+    const script = {
+      tcp: `require("node:net").createServer().listen({ port: 8080, host: "${host}", ipv6Only: ${ipv6Only} }, ${bound})`,
+      udp: `require("node:dgram").createSocket({ type: "${type}", ipv6Only: ${ipv6Only} }).bind(8080, "${host}", ${bound})`,
+    }[protocol];
+    const inside = [`--net=${bench.db.path}`, "--", process.execPath, "-e", script];
+    const listener = execa("nsenter", inside, { reject: false });
+    try {
+      await once(listener.stdout, "data");
+      const told = ["10.20.1.3", "[fd00:20::3]"].map((to) =>
+        bench.fact(bench.trace("default/web-0", `${to}:8080/${protocol}`), `${protocol} port 8080`),
+      );
+      expect(told.map((fact) => fact?.seen)).toEqual(seen);
+    } finally {
+      listener.kill("SIGKILL");
+      await listener;
+    }
+  },
+);
 
 test("a packet to another node's pod is followed into the tunnel that carries it", () => {
   using bench = new TraceBench();
