@@ -662,6 +662,47 @@ test("a packet that is sent elsewhere by address translation is not followed on 
   });
 });
 
+test("a table that is dormant drops nothing", () => {
+  using bench = new TraceBench();
+  const chain = "chain forward { type filter hook forward priority 0; policy drop; };";
+  bench.type(`nft 'table inet guard { flags dormant; ${chain} }; table inet other { }'`);
+  expect(bench.web.ping("10.20.1.3").received).toBe(1);
+  expect(bench.trace("default/web-0", "default/db-0")).toMatchObject({ exitCode: 0 });
+});
+
+describe("chains of one interface", () => {
+  test.each([
+    { hook: "ingress", family: "netdev", at: (bench: TraceBench) => bench.webEnd },
+    { hook: "ingress", family: "inet", at: (bench: TraceBench) => bench.webEnd },
+    { hook: "egress", family: "netdev", at: (bench: TraceBench) => bench.dbEnd },
+  ])("$family $hook drops there, and at no other", ({ hook, family, at }) => {
+    using bench = new TraceBench();
+    const drop = "ip daddr 10.20.1.3 icmp type echo-request drop";
+    const chain = (device: string, name: string) =>
+      `chain ${name} { type filter hook ${hook} device "${device}" priority 0; ${drop}; };`;
+    bench.type(`nft 'table ${family} guard { ${chain("uplink0", "other")} }'`);
+    expect(bench.trace("default/web-0", "default/db-0")).toMatchObject({ exitCode: 0 });
+    bench.type(`nft 'table ${family} guard { ${chain(at(bench), "end")} }'`);
+    expect(bench.web.ping("10.20.1.3").received).toBe(0);
+    expect(bench.trace("default/web-0", "default/db-0").firstWrong).toMatchObject({
+      place: "host",
+      subject: "firewall",
+      seen: `drops: ${family} guard end: ${drop}`,
+    });
+  });
+
+  test("that hand packets on to another are left undecided", () => {
+    using bench = new TraceBench();
+    const chain = `chain end { type filter hook ingress device "${bench.webEnd}" priority 0; fwd to "uplink0"; };`;
+    bench.type(`nft 'table netdev guard { ${chain} }'`);
+    const traced = bench.trace("default/web-0", "default/db-0");
+    expect(facts(traced).find(({ subject }) => subject === "firewall")).toMatchObject({
+      verdict: "unknown",
+      seen: 'cannot tell: netdev guard end: fwd to "uplink0"',
+    });
+  });
+});
+
 test("rules that cannot be decided are quoted and left undecided", () => {
   using bench = new TraceBench();
   firewall("limit rate 1/second drop")(bench);

@@ -1,6 +1,6 @@
 // What a firewall does with a packet, as far as that can be told from the rules alone. Pure.
 import { type Maybe, matches, type Packet } from "./match.ts";
-import type { Chain, Expression, Rule, Ruleset } from "./rule.ts";
+import { type Chain, type Expression, isAtDevice, type Rule, type Ruleset } from "./rule.ts";
 
 /** What decides: a rule, or a base chain's policy. */
 export type Evidence =
@@ -57,24 +57,37 @@ export function evaluate(ruleset: Ruleset, hooks: readonly string[], packet: Pac
       ends[policy] ??= { kind: "policy", chain };
     }
     translation ??= ends.translation;
-    if (ends.drop && !ends.accept)
+    const isAsked = !isAtDevice(chain) || chain.devices !== undefined;
+    if (ends.drop && !ends.accept && isAsked)
       return { verdict: "drop", by: ends.drop, translation, asked: asked.length };
     if (ends.drop) doubt ??= ends.doubt ?? ends.drop;
   }
   return { verdict: doubt ? "unknown" : "accept", by: doubt, translation, asked: asked.length };
 }
 
-function baseChains({ chains }: Ruleset, hooks: readonly string[], { from, isReply }: Packet): Chain[] {
-  const families = ["inet", from.family === 4 ? "ip" : "ip6"];
+/** An interface's own chains are before and after those of the host. */
+const AT_DEVICES: Readonly<Record<string, readonly string[]>> = {
+  prerouting: ["ingress", "prerouting"],
+  postrouting: ["postrouting", "egress"],
+};
+
+function baseChains({ chains }: Ruleset, hooks: readonly string[], packet: Packet): Chain[] {
+  const order = hooks.flatMap((hook) => AT_DEVICES[hook] ?? [hook]);
   return (
     chains
-      .filter(({ family, hook }) => families.includes(family) && hook !== undefined && hooks.includes(hook))
+      .filter((chain) => order.includes(chain.hook ?? "") && sees(chain, packet))
       // Address translation is decided by the first packet of a connection.
-      .filter(({ type }) => type !== "nat" || !isReply)
+      .filter(({ type }) => type !== "nat" || !packet.isReply)
       .sort(
-        (a, b) => hooks.indexOf(a.hook ?? "") - hooks.indexOf(b.hook ?? "") || (a.prio ?? 0) - (b.prio ?? 0),
+        (a, b) => order.indexOf(a.hook ?? "") - order.indexOf(b.hook ?? "") || (a.prio ?? 0) - (b.prio ?? 0),
       )
   );
+}
+
+function sees(chain: Chain, { from, iif, oif }: Packet): boolean {
+  if (!isAtDevice(chain)) return ["inet", from.family === 4 ? "ip" : "ip6"].includes(chain.family);
+  const device = chain.hook === "ingress" ? iif : oif;
+  return device !== undefined && (chain.devices?.includes(device) ?? true);
 }
 
 function follow(chain: Chain, walk: Walk): Ends {
@@ -127,7 +140,7 @@ function statementOf(
   if (key === "return") return { isReturn: true };
   if (key === "jump" || key === "goto") return jump(key, value, evidence, walk);
   if (TRANSLATIONS.includes(key)) return { accept: evidence, translation: { kind: key, evidence } };
-  if (key === "queue" || key === "tproxy") return { accept: evidence, drop: evidence, doubt: evidence };
+  if (["queue", "tproxy", "fwd"].includes(key)) return { accept: evidence, drop: evidence, doubt: evidence };
   return key === "xt" ? target(value, evidence) : undefined;
 }
 

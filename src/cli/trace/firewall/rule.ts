@@ -20,6 +20,8 @@ export interface Chain {
   readonly type?: string;
   readonly prio?: number;
   readonly policy?: string;
+  /** Of chains at the hooks ingress and egress: for which interfaces; absent where that is not known. */
+  readonly devices?: readonly string[];
   readonly rules: readonly Rule[];
   /** The command of iptables that has this chain, where it was not read with nft. */
   readonly tool?: string;
@@ -34,4 +36,9 @@ export interface Ruleset {
 /** A table by its family and name. */
 export function tableOf({ family, table }: Pick<Chain, "family" | "table">): string {
   return `${family} ${table}`;
+}
+
+/** Whether a chain sees what one interface receives or sends, and not what a host does with it. */
+export function isAtDevice({ hook }: Pick<Chain, "hook">): boolean {
+  return hook === "ingress" || hook === "egress";
 }
