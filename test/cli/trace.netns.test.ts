@@ -648,17 +648,84 @@ test("a packet to another node's pod is followed into the tunnel that carries it
   });
 });
 
-test("a packet that is sent elsewhere by address translation is not followed on a wrong way", () => {
-  using bench = new TraceBench();
-  bench.type(
-    "nft 'table ip nat { chain pre { type nat hook prerouting priority -100; ip daddr 10.96.0.1 dnat to 10.20.1.3; }; }'",
-  );
-  const traced = bench.trace("default/web-0", "10.96.0.1");
-  expect(bench.fact(traced, "firewall")).toMatchObject({
-    verdict: "unknown",
-    seen: expect.stringMatching(
-      /^goes elsewhere by ip nat pre: ip daddr 10\.96\.0\.1 dnat to 10\.20\.1\.3; trace/,
-    ),
+const NAT = "type nat hook prerouting priority -100";
+
+describe("a packet that is sent elsewhere by address translation is not followed on a wrong way", () => {
+  const service = "ip daddr 10.96.0.1 dnat to 10.20.1.3";
+  const elsewhere = (bench: TraceBench, ...args: string[]) => {
+    const traced = bench.trace(...args);
+    expect(traced).toMatchObject({ exitCode: 0 });
+    return bench.fact(traced, "firewall");
+  };
+
+  test("for certain, whatever the rules behind and the routes say of the old address", () => {
+    using bench = new TraceBench();
+    const policy =
+      "type filter hook forward priority 0; policy drop; ct state established accept; ip daddr 10.20.0.0/16 accept;";
+    bench.type(`nft 'table ip nat { chain pre { ${NAT}; ${service}; }; chain forward { ${policy} }; }'`);
+    expect(bench.web.ping("10.96.0.1").received).toBe(1);
+    const told = {
+      verdict: "unknown",
+      seen: `goes elsewhere by ip nat pre: ${service}; trace the address that it is given`,
+    };
+    expect(elsewhere(bench, "default/web-0", "10.96.0.1")).toMatchObject(told);
+    // The pods' gateway is answered for without a route to everywhere as well, if to that address.
+    bench.host.ipBatch("route delete default", "route add 169.254.1.1 dev uplink0");
+    expect(bench.web.ping("10.96.0.1").received).toBe(1);
+    expect(elsewhere(bench, "default/web-0", "10.96.0.1")).toMatchObject(told);
+  });
+
+  test("of a host port, by nft and by iptables: only what is for the host's own address", () => {
+    using bench = new TraceBench();
+    const port = "fib daddr type local tcp dport 8080 dnat to 10.20.1.3:80";
+    bench.type(`nft 'table ip nat { chain pre { ${NAT}; ${port}; }; }'`);
+    const goes = {
+      verdict: "unknown",
+      seen: expect.stringMatching(/^goes elsewhere by ip nat pre: fib daddr type/),
+    };
+    expect(elsewhere(bench, "default/web-0", "192.0.2.1:8080")).toMatchObject(goes);
+    expect(elsewhere(bench, "default/web-0", `${WORLD}:8080`)).toMatchObject({
+      verdict: "ok",
+      seen: "accepts",
+    });
+    bench.type(`nft delete table ip nat &&
+      iptables-legacy -t nat -N DNS && iptables-legacy -t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DNS &&
+      iptables-legacy -t nat -A DNS -p tcp --dport 8080 -j DNAT --to-destination 10.20.1.3:80`);
+    expect(elsewhere(bench, "default/web-0", "192.0.2.1:8080")).toMatchObject({
+      verdict: "unknown",
+      seen: expect.stringMatching(/^goes elsewhere by iptables-legacy nat DNS: -A DNS -p tcp/),
+    });
+    expect(elsewhere(bench, "default/web-0", `${WORLD}:8080`)).toMatchObject({
+      verdict: "ok",
+      seen: "accepts",
+    });
+  });
+
+  test("perhaps, where the rule cannot be decided, or one before it", () => {
+    using bench = new TraceBench();
+    bench.type(
+      `nft 'table ip nat { chain pre { ${NAT}; meta mark 1 tcp dport 8080 dnat to 10.20.1.3:80; }; }'`,
+    );
+    const goes = {
+      verdict: "unknown",
+      seen: expect.stringMatching(/^may go elsewhere by ip nat pre: .* dnat to 10/),
+    };
+    expect(elsewhere(bench, "default/web-0", "192.0.2.1:8080")).toMatchObject(goes);
+    bench.type(
+      `nft 'flush chain ip nat pre; add rule ip nat pre meta mark 1 return; add rule ip nat pre tcp dport 8080 dnat to 10.20.1.3:80'`,
+    );
+    expect(elsewhere(bench, "default/web-0", "192.0.2.1:8080")).toMatchObject(goes);
+  });
+
+  test("inside the pod, as proxies beside a program do", () => {
+    using bench = new TraceBench();
+    nft(bench.db, `table ip nat { chain pre { ${NAT}; tcp dport 8080 redirect to :15006; }; }`);
+    expect(elsewhere(bench, "default/web-0", "default/db-0:8080")).toMatchObject({ verdict: "ok" });
+    const told = facts(bench.trace("default/web-0", "default/db-0:8080"));
+    expect(told.find(({ place, subject }) => place === DB && subject === "firewall")).toMatchObject({
+      verdict: "unknown",
+      seen: expect.stringMatching(/^goes elsewhere by ip nat pre/),
+    });
   });
 });
 

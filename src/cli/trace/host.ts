@@ -8,7 +8,7 @@ import { checkEgress } from "./egress.ts";
 import { Notes } from "./fact.ts";
 import { type Decision, decide } from "./fib.ts";
 import { checkFirewall } from "./firewall/check.ts";
-import type { Translation } from "./firewall/evaluate.ts";
+import { isRedirecting, type Translation } from "./firewall/evaluate.ts";
 import type { Flow } from "./flow.ts";
 import { checkGatewayAnswer, checkHostEnd, checkPodNeighbour } from "./host-end.ts";
 import { checkForwarding, checkSource } from "./ingress.ts";
@@ -28,6 +28,7 @@ export interface Crossing {
 
 export interface Crossed {
   readonly notes: Notes;
+  /** Absent where the packet that was asked for is not routed, or another in its place. */
   readonly decision: Decision | undefined;
   readonly translation: Translation | undefined;
   /** The longest packet that the way out takes, where that is known. */
@@ -50,15 +51,19 @@ export function cross({ host, flow, from, to }: Crossing): Crossed {
   const decision = decide(host, question, { ...flow, iif: iif?.name });
   if (iif) checkSource(notes, host, { flow, iif, decision, from });
   if (from.kind === "pod" && from.station.hostEnd) checkGatewayAnswer(notes, host, from.station);
+
+  const filtered = new Notes(HOST);
+  const oif = decision.kind === "forward" ? decision.dev.name : undefined;
+  const packet = { ...flow, iif: iif?.name, oif };
+  const translation = checkFirewall(filtered, { namespace: host }, hooks(from, to), packet);
+  // It is redirected before it is routed, and what follows concerns another packet; but what the host sends is not.
+  if (isRedirecting(translation) && (iif || decision.kind !== "refused")) {
+    notes.facts.push(...filtered.facts);
+    return { ...nothing, translation };
+  }
   if (to.kind === "pod" && !flow.isReply) checkHostEnd(notes, to.station);
   checkRoute(notes, decision, flow, to);
-
-  const oif = decision.kind === "forward" ? decision.dev : undefined;
-  const translation = checkFirewall(notes, { namespace: host }, hooks(from, to), {
-    ...flow,
-    iif: iif?.name,
-    oif: oif?.name,
-  });
+  notes.facts.push(...filtered.facts);
   if (to.kind === "pod") checkPodNeighbour(notes, host, to.station);
   if (to.kind === "host" && !flow.isReply) checkListener(notes, host, flow);
   const isOut = to.kind === "beyond" && decision.kind === "forward";

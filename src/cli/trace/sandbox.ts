@@ -6,6 +6,7 @@ import { lookupForward, lookupRoute } from "../../datapath/rtnetlink/route.ts";
 import { Notes } from "./fact.ts";
 import { decide } from "./fib.ts";
 import { checkFirewall } from "./firewall/check.ts";
+import { isRedirecting } from "./firewall/evaluate.ts";
 import type { Flow } from "./flow.ts";
 import { sourceCheck } from "./ingress.ts";
 import { checkListener } from "./listener.ts";
@@ -20,8 +21,9 @@ export function leave(station: Station, flow: Flow, isFirst: boolean): Notes {
   const { inside } = station;
   if (inside === undefined) return unseen(notes, station);
   if (isFirst) checkEnd(notes, station, inside);
-  checkFirewall(notes, inside, ["output", "postrouting"], { ...flow, oif: inside.end.name });
-  checkWayOut(notes, inside, flow);
+  const packet = { ...flow, oif: inside.end.name };
+  const translation = checkFirewall(notes, inside, ["output", "postrouting"], packet);
+  if (!isRedirecting(translation)) checkWayOut(notes, inside, flow);
   checkGateway(notes, inside, flow.from);
   return notes;
 }
@@ -33,8 +35,9 @@ export function arrive(station: Station, flow: Flow, isFirst: boolean): Notes {
   if (inside === undefined) return unseen(notes, station);
   if (isFirst) checkEnd(notes, station, inside);
   checkDelivery(notes, inside, flow);
-  checkFirewall(notes, inside, ["prerouting", "input"], { ...flow, iif: inside.end.name });
-  if (!flow.isReply) checkListener(notes, inside.namespace, flow);
+  const packet = { ...flow, iif: inside.end.name };
+  const translation = checkFirewall(notes, inside, ["prerouting", "input"], packet);
+  if (!flow.isReply && !isRedirecting(translation)) checkListener(notes, inside.namespace, flow);
   return notes;
 }
 

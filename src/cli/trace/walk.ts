@@ -6,6 +6,7 @@ import type { Device } from "../../datapath/rtnetlink/link.ts";
 import { lookupRoute } from "../../datapath/rtnetlink/route.ts";
 import { type Fact, firstWrong, type Hop, type Joint, Notes, type Place, type Way } from "./fact.ts";
 import { decide } from "./fib.ts";
+import { isRedirecting } from "./firewall/evaluate.ts";
 import { type Flow, type Protocol, reversed } from "./flow.ts";
 import { type Crossed, cross, HOST } from "./host.ts";
 import { addressOf, commonFamily, describe, type Party } from "./party.ts";
@@ -114,6 +115,8 @@ function hopsOf([from, to]: Journey["ends"], flow: Flow, host: Namespace, answer
   if (from.kind === "pod") visit("there", leave(from.station, flow, true));
   const out = cross({ host, flow, from, to });
   visit("there", out.notes);
+  // Where it goes instead, and who answers, is another question.
+  if (isRedirecting(out.translation)) return { visited, out, mtu: smallest(mtus(from)) };
   if (to.kind === "pod") {
     visit("there", arrive(to.station, flow, true));
     visit("back", leave(to.station, reply, false));
@@ -134,7 +137,7 @@ function beyond({ from, to }: Flow, { translation, decision }: Crossed, answer?:
   if (decision?.kind !== "forward") return notes;
   const doubt = `whether ${formatAddress(to)} has a route to ${formatAddress(from)} cannot be seen from here`;
   if (answer) notes.ok("way back", `the probe's answer comes by ${answer.dev.name}`);
-  else if (translation) notes.ok("way back", `to the host's own address (${translation.kind})`);
+  else if (translation?.isCertain) notes.ok("way back", `to the host's own address (${translation.kind})`);
   else notes.unknown("way back", doubt);
   return notes;
 }

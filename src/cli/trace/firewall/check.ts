@@ -1,14 +1,13 @@
 // The firewall's verdict on a packet, with the rule that decides and how to let the packet pass.
+import type { Address } from "../../../address.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
+import { decodeRoute, lookupRoute, RTN_LOCAL } from "../../../datapath/rtnetlink/route.ts";
 import { onSide } from "../../../datapath/step.ts";
 import { word } from "../../../shell.ts";
 import type { Notes } from "../fact.ts";
-import { type Evidence, evaluate, type Translation } from "./evaluate.ts";
+import { type Evidence, evaluate, isRedirecting, type Translation } from "./evaluate.ts";
 import type { Packet } from "./match.ts";
 import { readRuleset, ruleText } from "./ruleset.ts";
-
-/** Translations after which the packet is for somebody else than TO. */
-const REDIRECTING = ["dnat", "redirect"];
 
 /** Where the firewall is: on the host, or behind the `path` of a sandbox. */
 interface Site {
@@ -30,15 +29,20 @@ export function checkFirewall(
     if (path === undefined) notes.unknown("firewall", `cannot tell: ${reading.reason}`);
     return undefined;
   }
-  const outcome = evaluate(reading.ruleset, hooks, packet);
+  const isLocal = isOwn(namespace, packet.to);
+  const outcome = evaluate(reading.ruleset, hooks, { ...packet, isLocal });
   const { verdict, by, translation } = outcome;
   if (outcome.asked === 0) {
     if (path === undefined) notes.ok("firewall", "no rules");
-  } else if (translation && REDIRECTING.includes(translation.kind) && verdict !== "drop") {
+  } else if (isRedirecting(translation) && verdict !== "drop") {
+    const goes = translation.isCertain ? "goes" : "may go";
     const whither = "trace the address that it is given";
-    notes.unknown("firewall", `goes elsewhere by ${describe(namespace, translation.evidence)}; ${whither}`);
+    notes.unknown(
+      "firewall",
+      `${goes} elsewhere by ${describe(namespace, translation.evidence)}; ${whither}`,
+    );
   } else if (by === undefined) {
-    notes.ok("firewall", translation ? `accepts, ${translation.kind}` : "accepts");
+    notes.ok("firewall", translation?.isCertain ? `accepts, ${translation.kind}` : "accepts");
   } else if (verdict === "unknown") {
     notes.unknown("firewall", `cannot tell: ${describe(namespace, by)}`);
   } else {
@@ -49,6 +53,12 @@ export function checkFirewall(
     });
   }
   return translation;
+}
+
+function isOwn(namespace: Namespace, address: Address): boolean {
+  const [outcome] = namespace.netlink.exchange([lookupRoute(address)]);
+  const [message] = outcome?.messages ?? [];
+  return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
 }
 
 function describe(namespace: Namespace, by: Evidence): string {

@@ -7,8 +7,12 @@ export type Evidence =
   | { readonly kind: "rule"; readonly rule: Rule; readonly chain: Chain }
   | { readonly kind: "policy"; readonly chain: Chain };
 
-/** "masquerade", "snat", "dnat", "redirect": the packet's addresses are not what they were. */
-export type Translation = { readonly kind: string; readonly evidence: Evidence };
+/** "masquerade", "snat", "dnat", "redirect": the packet's addresses are not what they were, or may not be. */
+export interface Translation {
+  readonly kind: string;
+  readonly evidence: Evidence;
+  readonly isCertain: boolean;
+}
 
 export interface Outcome {
   readonly verdict: "accept" | "drop" | "unknown";
@@ -37,6 +41,8 @@ interface Walk {
   readonly depth: number;
 }
 
+/** Translations after which the packet is for somebody else than TO. */
+const REDIRECTING = ["dnat", "redirect"];
 const TRANSLATIONS = ["masquerade", "snat", "dnat", "redirect"];
 /** Statements that let the packet go on to the next rule. */
 const HARMLESS = ["counter", "log", "comment", "mangle", "notrack", "text"];
@@ -45,24 +51,30 @@ const HARMLESS_TARGETS = ["LOG", "NFLOG", "MARK", "CONNMARK", "TCPMSS", "CT", "N
 /** Chains that jump to one another deeper than the kernel allows (NFT_JUMP_STACK_SIZE) are not followed. */
 const DEEPEST = 16;
 
-/** The hooks in the order in which the packet comes by. */
+/** The hooks in the order in which the packet comes by, as far as it is the packet that was asked for. */
 export function evaluate(ruleset: Ruleset, hooks: readonly string[], packet: Packet): Outcome {
   let doubt: Evidence | undefined;
   let translation: Translation | undefined;
-  const asked = baseChains(ruleset, hooks, packet);
-  for (const chain of asked) {
+  const chains = baseChains(ruleset, hooks, packet);
+  const asked = chains.length;
+  for (const chain of chains) {
     const ends = follow(chain, { ruleset, packet, depth: 0 });
     if (ends.through) {
       const policy = chain.policy === "drop" ? "drop" : "accept";
       ends[policy] ??= { kind: "policy", chain };
     }
-    translation ??= ends.translation;
     const isAsked = !isAtDevice(chain) || chain.devices !== undefined;
-    if (ends.drop && !ends.accept && isAsked)
-      return { verdict: "drop", by: ends.drop, translation, asked: asked.length };
+    if (ends.drop && !ends.accept && isAsked) return { verdict: "drop", by: ends.drop, translation, asked };
     if (ends.drop) doubt ??= ends.doubt ?? ends.drop;
+    translation ??= ends.translation;
+    if (isRedirecting(translation)) break; // what comes after it is asked about another packet
   }
-  return { verdict: doubt ? "unknown" : "accept", by: doubt, translation, asked: asked.length };
+  return { verdict: doubt ? "unknown" : "accept", by: doubt, translation, asked };
+}
+
+/** Whether the packet goes, or may go, to somebody else than TO. */
+export function isRedirecting(translation: Translation | undefined): translation is Translation {
+  return translation !== undefined && REDIRECTING.includes(translation.kind);
 }
 
 /** An interface's own chains are before and after those of the host. */
@@ -96,10 +108,13 @@ function follow(chain: Chain, walk: Walk): Ends {
     const evidence: Evidence = { kind: "rule", rule, chain };
     const { matched, effect } = applied(rule, chain, walk);
     if (matched === false || effect === undefined) continue;
+    // Only where no rule before it can have decided.
+    const isCertain = matched === true && !ends.accept && !ends.drop && !ends.through;
+    if (effect.translation)
+      ends.translation ??= isCertain ? effect.translation : { ...effect.translation, isCertain };
     if (matched === undefined || effect.doubt) ends.doubt ??= effect.doubt ?? evidence;
     if (effect.accept) ends.accept ??= effect.accept;
     if (effect.drop) ends.drop ??= effect.drop;
-    if (effect.translation && matched) ends.translation ??= effect.translation;
     if (matched && effect.isReturn) return { ...ends, through: true };
     if (effect.isReturn) ends.through = true;
     if (matched && !effect.through) return ends;
@@ -139,9 +154,13 @@ function statementOf(
   if (key === "drop" || key === "reject") return { drop: evidence };
   if (key === "return") return { isReturn: true };
   if (key === "jump" || key === "goto") return jump(key, value, evidence, walk);
-  if (TRANSLATIONS.includes(key)) return { accept: evidence, translation: { kind: key, evidence } };
+  if (TRANSLATIONS.includes(key)) return translated(key, evidence);
   if (["queue", "tproxy", "fwd"].includes(key)) return { accept: evidence, drop: evidence, doubt: evidence };
   return key === "xt" ? target(value, evidence) : undefined;
+}
+
+function translated(kind: string, evidence: Evidence): Effect {
+  return { accept: evidence, translation: { kind, evidence, isCertain: true } };
 }
 
 /** Of iptables-nft only the name is told. */
@@ -151,7 +170,7 @@ function target(value: unknown, evidence: Evidence): Effect | "none" | undefined
   if (HARMLESS_TARGETS.includes(name)) return "none";
   if (name === "REJECT") return { drop: evidence };
   const kind = name.toLowerCase();
-  if (TRANSLATIONS.includes(kind)) return { accept: evidence, translation: { kind, evidence } };
+  if (TRANSLATIONS.includes(kind)) return translated(kind, evidence);
   return { accept: evidence, drop: evidence, through: true, doubt: evidence };
 }
 

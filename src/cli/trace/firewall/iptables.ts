@@ -124,6 +124,8 @@ function expressionOf(option: string, value: string, op: string): Expression[] {
     case "--ctstate":
     case "--state":
       return match({ ct: { key: "state" } }, value.toLowerCase().split(","));
+    case "--dst-type":
+      return match({ fib: { result: "type", flags: ["daddr"] } }, value.toLowerCase().split(","));
     case "--comment":
       return [];
     case "-j":

@@ -8,6 +8,8 @@ export interface Packet extends Flow {
   /** Name of the interface it came in by; absent for what is sent from here. */
   readonly iif?: string | undefined;
   readonly oif?: string | undefined;
+  /** Whether TO is an address of the namespace's own; absent where nobody has asked. */
+  readonly isLocal?: boolean;
 }
 
 export type Maybe = boolean | undefined;
@@ -44,8 +46,16 @@ export function matches(
 function lookUp(left: Expression, packet: Packet): Found {
   if (left.meta) return meta((left.meta as { key: string }).key, packet);
   if (left.payload) return payload(left.payload as { protocol?: string; field?: string }, packet);
+  if (left.fib) return addressType(left.fib as { result?: string; flags?: unknown }, packet);
   const { key } = (left.ct ?? {}) as { key?: string };
   return key === "state" ? { value: packet.isReply ? "established" : "new" } : "unknown";
+}
+
+/** `fib daddr type`; whom a trace goes to is no broadcast. */
+function addressType({ result, flags }: { result?: string; flags?: unknown }, { isLocal }: Packet): Found {
+  const isOfTarget = result === "type" && [flags].flat().join() === "daddr";
+  if (!isOfTarget || isLocal === undefined) return "unknown";
+  return { value: isLocal ? "local" : "unicast" };
 }
 
 function meta(key: string, packet: Packet): Found {
