@@ -10,7 +10,14 @@ import {
   hostPrefix,
   type Prefix,
 } from "../../address.ts";
-import { readAttributes, readU32, viewOf, withAttributes } from "../netlink/attribute.ts";
+import {
+  type Attributes,
+  align,
+  readAttributes,
+  readU32,
+  viewOf,
+  withAttributes,
+} from "../netlink/attribute.ts";
 import {
   type Message,
   NLM_F_APPEND,
@@ -33,11 +40,15 @@ const RTA_GATEWAY = 5;
 const RTA_PRIORITY = 6;
 const RTA_PREFSRC = 7;
 const RTA_METRICS = 8;
+const RTA_MULTIPATH = 9;
 const RTA_TABLE = 15;
+const RTA_VIA = 18;
 const RTAX_MTU = 2;
 const RTM_F_LOOKUP_TABLE = 0x1000;
 const RTM_F_FIB_MATCH = 0x2000;
 const RTMSG_BYTES = 12;
+const RTNEXTHOP_BYTES = 8;
+const RTVIA_BYTES = 2;
 
 export const RT_TABLE_MAIN = 254;
 export const RTPROT_BOOT = 3;
@@ -70,12 +81,21 @@ export interface NewRoute {
   readonly replace?: boolean;
 }
 
+/** One of those among which a route's packets are divided. */
+export interface NextHop {
+  readonly via: Address | undefined;
+  readonly oif: number;
+}
+
 /** A route as the kernel tells it. */
 export interface Route {
   readonly dst: Prefix;
+  /** That of an IPv4 route may be of IPv6 (`via inet6`). */
   readonly via: Address | undefined;
-  /** Index of the interface it leaves by; absent for blackhole and its kind. */
+  /** Index of the interface it leaves by; absent for blackhole and its kind, and where there are several `hops`. */
   readonly oif: number | undefined;
+  /** Where there are several: all. */
+  readonly hops: readonly NextHop[];
   readonly table: number;
   readonly protocol: number;
   readonly scope: number;
@@ -196,13 +216,13 @@ export function decodeRoute({ body }: Message): Route {
   const attributes = readAttributes(body.subarray(RTMSG_BYTES));
   const family = familyOf(view.getUint8(0)) ?? 4;
   const dst = attributes.get(RTA_DST);
-  const via = attributes.get(RTA_GATEWAY);
   const source = attributes.get(RTA_PREFSRC);
   const metrics = attributes.get(RTA_METRICS);
   return {
     dst: { address: dst ? addressFromBytes(dst) : everywhere(family).address, length: view.getUint8(1) },
-    via: via && addressFromBytes(via),
+    via: gateway(attributes),
     oif: readU32(attributes.get(RTA_OIF)),
+    hops: [...nextHops(attributes.get(RTA_MULTIPATH) ?? new Uint8Array(0))],
     table: readU32(attributes.get(RTA_TABLE)) ?? view.getUint8(4),
     protocol: view.getUint8(5),
     scope: view.getUint8(6),
@@ -211,6 +231,23 @@ export function decodeRoute({ body }: Message): Route {
     source: source && addressFromBytes(source),
     mtu: metrics && readU32(readAttributes(metrics).get(RTAX_MTU)),
   };
+}
+
+/** `struct rtvia` is an address family (u16), then the address. */
+function gateway(attributes: Attributes): Address | undefined {
+  const bytes = attributes.get(RTA_GATEWAY) ?? attributes.get(RTA_VIA)?.subarray(RTVIA_BYTES);
+  return bytes && addressFromBytes(bytes);
+}
+
+/** `struct rtnexthop`: length (u16), flags, weight (u8), interface (s32), then attributes; one after the other. */
+function* nextHops(bytes: Uint8Array): Generator<NextHop> {
+  const view = viewOf(bytes);
+  for (let at = 0, length = 0; at < bytes.length; at += align(length)) {
+    length = view.getUint16(at, true);
+    if (length < RTNEXTHOP_BYTES) throw new RangeError(`Cannot read a next hop of ${length} bytes`);
+    const attributes = readAttributes(bytes.subarray(at + RTNEXTHOP_BYTES, at + length));
+    yield { via: gateway(attributes), oif: view.getInt32(at + 4, true) };
+  }
 }
 
 /** A route's type in the words of ip(8). */

@@ -203,7 +203,29 @@ test("decodeRoute() reads a blackhole: no way out", () => {
   });
 });
 
+/** As kernel 6.18 told them of `via inet6 fe80::1 dev v1`, and of two next hops. */
+const VIA6 = "160012000a00fe8000000000000000000000000000010000";
+
+test("decodeRoute() reads an IPv4 route's next hop of IPv6 (RTA_VIA)", () => {
+  const hex = `02180000fe0300010000000008000f00fe00000008000100cb007100${VIA6}0800040007000000`;
+  expect(decodeRoute(message(hex))).toMatchObject({ via: address("fe80::1"), oif: 7, hops: [] });
+});
+
+test("decodeRoute() reads several next hops (RTA_MULTIPATH)", () => {
+  const hops = `34000900100000000700000008000500c00002fd2000040007000000${VIA6}`;
+  const hex = `02180000fe0300010000000008000f00fe00000008000100c6336400${hops}`;
+  expect(decodeRoute(message(hex))).toMatchObject({
+    via: undefined,
+    oif: undefined,
+    hops: [
+      { via: address("192.0.2.253"), oif: 7 },
+      { via: address("fe80::1"), oif: 7 },
+    ],
+  });
+});
+
 test.each([
+  ["a next hop of no length", "02180000fe0300010000000004000f00" + "0c00090000000000" + "07000000"],
   ["a header cut off", "02200000fe"],
   ["three bytes of destination", "02200000fe03000100000000" + "070001000a1401"],
   ["a short number", "02200000fe03000100000000" + "06000400020000"],
