@@ -792,6 +792,47 @@ test("an uplink with less room than the pod is a warning, with the longest packe
   });
 });
 
+describe("next hops", () => {
+  const NEXT = "fe80::99";
+
+  test("of IPv6 for an IPv4 route: the neighbour that is asked for is theirs", () => {
+    using bench = new TraceBench();
+    bench.host.ipBatch(`route add 198.51.100.0/24 via inet6 ${NEXT} dev uplink0`);
+    const seen = `via inet6 ${NEXT} dev uplink0 (198.51.100.0/24)`;
+    const traced = bench.trace("host", WORLD);
+    expect(bench.fact(traced, `route to ${WORLD}`)).toMatchObject({ verdict: "ok", seen });
+    expect(bench.fact(traced, `next hop ${NEXT}`)).toMatchObject({
+      verdict: "ok",
+      seen: "not asked for yet",
+    });
+    bench.host.ip("neigh", "replace", NEXT, "dev", "uplink0", "nud", "failed");
+    expect(bench.trace("host", WORLD).firstWrong).toMatchObject({
+      subject: `next hop ${NEXT}`,
+      mend: `ping -c 1 ${NEXT}%uplink0`,
+    });
+  });
+
+  test("of which there are two: the packet's own is followed, and the other named where it is silent", () => {
+    using bench = new TraceBench();
+    const hops = ["192.0.2.253", "192.0.2.254"];
+    const nexthops = hops.map((hop) => `nexthop via ${hop} dev uplink0`);
+    bench.host.ipBatch(`route add 198.51.100.0/24 ${nexthops.join(" ")}`);
+    const traced = bench.trace("host", WORLD);
+    expect(traced).toMatchObject({ exitCode: 0 });
+    const { seen = "" } = bench.fact(traced, `route to ${WORLD}`) ?? {};
+    expect(seen).toMatch(/^via 192\.0\.2\.25[34] dev uplink0 \(198\.51\.100\.0\/24, one of 2 next hops\)$/);
+    const [other = ""] = hops.filter((hop) => !seen.includes(hop));
+    bench.host.ip("neigh", "replace", other, "dev", "uplink0", "nud", "failed");
+    const again = bench.trace("host", WORLD);
+    expect(again).toMatchObject({ exitCode: 0 });
+    expect(bench.fact(again, `next hop ${other}`)).toMatchObject({
+      verdict: "warning",
+      seen: "FAILED: it does not answer",
+      mend: `ping -c 1 ${other}`,
+    });
+  });
+});
+
 /** Another node's pods, 10.20.2.0/24, are behind a tunnel to 192.0.2.2. */
 function vxlan({ host }: TraceBench): void {
   host.ipBatch(

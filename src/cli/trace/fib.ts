@@ -6,6 +6,7 @@ import {
   formatAddress,
   formatPrefix,
   type Prefix,
+  sameAddress,
 } from "../../address.ts";
 import { linkName } from "../../datapath/host.ts";
 import type { Request } from "../../datapath/netlink/message.ts";
@@ -23,11 +24,20 @@ import {
 } from "../../datapath/rtnetlink/route.ts";
 import { decodeRule, FR_ACT_TO_TBL, listRules, type Rule } from "../../datapath/rtnetlink/rule.ts";
 
+/** To whom packets are handed: who is `via`, or the receiver himself. */
+export interface Hop {
+  readonly dev: Device;
+  readonly via: Address | undefined;
+}
+
 export type Decision =
   | {
       readonly kind: "forward";
       readonly dev: Device;
+      /** May be of IPv6 for an IPv4 packet. */
       readonly via: Address | undefined;
+      /** Where the route has several next hops: those that other packets take. */
+      readonly others: readonly Hop[];
       /** With which of its own addresses the namespace sends. */
       readonly source: Address | undefined;
       readonly mtu: number | undefined;
@@ -85,16 +95,32 @@ export function decide(namespace: Namespace, question: Request, asked: Asked): D
   const dev = { name: linkName(namespace, route.oif), index: route.oif };
   const entry = matched && decodeRoute(matched);
   const { via, source, table } = route;
-  const words = [via && `via ${formatAddress(via)}`, `dev ${dev.name}`, entry && `(${entryName(entry)})`];
+  const hops = (entry?.hops ?? []).map(({ via, oif }): Hop => {
+    return { via, dev: { name: linkName(namespace, oif), index: oif } };
+  });
+  const one = hops.length > 1 ? `, one of ${hops.length} next hops` : "";
+  const words = [hopWords({ via, dev }, asked.to), entry && `(${entryName(entry)}${one})`];
   return {
     kind: "forward",
     dev,
     via,
+    others: hops.filter((hop) => !isSameHop(hop, { via, dev })),
     source,
     mtu: entry?.mtu ?? route.mtu,
     table,
     words: words.filter(Boolean).join(" "),
   };
+}
+
+/** "via 192.0.2.254 dev uplink0", "via inet6 fe80::1 dev uplink0". */
+function hopWords({ via, dev }: Hop, to: Address): string {
+  const gateway = via && `via ${via.family === to.family ? "" : "inet6 "}${formatAddress(via)} `;
+  return `${gateway ?? ""}dev ${dev.name}`;
+}
+
+function isSameHop(a: Hop, b: Hop): boolean {
+  const isSameVia = a.via && b.via ? sameAddress(a.via, b.via) : a.via === b.via;
+  return a.dev.index === b.dev.index && isSameVia;
 }
 
 function entryName({ dst }: Pick<Route, "dst">): string {
