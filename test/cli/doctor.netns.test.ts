@@ -116,6 +116,20 @@ const FAULTS: readonly Fault[] = [
     seen: [/^net\.ipv4\.conf\.uplink0\.forwarding is 0$/],
   },
   {
+    name: "forwarding off on one of two ways out among which packets are divided",
+    breakIt(node) {
+      node.host.ipBatch(
+        "link add second0 type veth peer name second1",
+        "address add 192.0.3.1/24 dev second0",
+        "link set second1 up",
+        "link set second0 up",
+        "route replace default nexthop via 192.0.2.254 dev uplink0 nexthop via 192.0.3.254 dev second0",
+      );
+      node.host.setSysctl("net.ipv4.conf.second0.forwarding", 0);
+    },
+    seen: [/^net\.ipv4\.conf\.second0\.forwarding is 0$/],
+  },
+  {
     name: "strict rp_filter on a second way in",
     breakIt(node) {
       node.host.ipBatch(

@@ -2,6 +2,7 @@
 import type { Family } from "../../address.ts";
 import { GATEWAY } from "../../datapath/endpoint.ts";
 import type { Link } from "../../datapath/rtnetlink/link.ts";
+import type { Route } from "../../datapath/rtnetlink/route.ts";
 import type { Node } from "../node/node.ts";
 import { type Check, counted, error, type Finding, fine, found, unable, warning } from "./check.ts";
 
@@ -76,9 +77,9 @@ const advertisements: Check = {
   title: "IPv6 routers are still listened to",
   run(node) {
     if (!hasIpv6(node)) return fine("no IPv6");
-    const findings = node.defaultRoutes(6).flatMap(({ protocol, oif }): Finding[] => {
-      const link = node.link(oif);
-      if (protocol !== RTPROT_RA || link === undefined) return [];
+    const findings = node.defaultRoutes(6).flatMap((route): Finding[] => {
+      const [link] = leavingBy(node, route);
+      if (route.protocol !== RTPROT_RA || link === undefined) return [];
       const key = `net/ipv6/conf/${link.name}/accept_ra`;
       if (node.sysctl(key) !== "1" || !node.wants(6)) return [];
       const why =
@@ -130,7 +131,13 @@ export function isForwardingOff(node: Node, family: Family): boolean {
 
 /** Interfaces that a default route leaves by. */
 export function waysOut(node: Node, family: Family): Link[] {
-  return [...new Set(node.defaultRoutes(family).flatMap(({ oif }) => node.link(oif) ?? []))];
+  return [...new Set(node.defaultRoutes(family).flatMap((route) => leavingBy(node, route)))];
+}
+
+/** By which interface, or where there are several next hops by which ones. */
+function leavingBy(node: Node, { oif, hops }: Route): Link[] {
+  const numbers = hops.length > 0 ? hops.map((hop) => hop.oif) : [oif];
+  return numbers.flatMap((number) => node.link(number) ?? []);
 }
 
 export function hasIpv6(node: Node): boolean {
@@ -146,9 +153,9 @@ export function dotted(key: string): string {
 function sideEntrances(node: Node, out: readonly Link[]): Link[] {
   if (out.length === 0) return [];
   const pods = new Set(node.hostEnds().map(({ index }) => index));
-  const inUse = new Set(node.routes(GATEWAY[4].family).map(({ oif }) => oif));
+  const inUse = new Set(node.routes(GATEWAY[4].family).flatMap((route) => leavingBy(node, route)));
   return node.links().filter((link) => {
     const isOther = !pods.has(link.index) && !out.includes(link) && link.name !== "lo";
-    return isOther && link.up && inUse.has(link.index);
+    return isOther && link.up && inUse.has(link);
   });
 }
