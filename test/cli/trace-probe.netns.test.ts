@@ -2,7 +2,9 @@
 import { once } from "node:events";
 import { execa } from "execa";
 import { describe, expect, test } from "vitest";
-import { connect } from "../helpers/lab.ts";
+import { Capture } from "../../src/cli/trace/probe/capture.ts";
+import { Namespace } from "../../src/datapath/netns.ts";
+import { connect, TestNetns } from "../helpers/lab.ts";
 import { TraceBench } from "../helpers/trace.ts";
 
 const WORLD = "198.51.100.1";
@@ -182,4 +184,15 @@ describe("a probe that is lost", () => {
       probe: { isAnswered: true },
     });
   });
+});
+
+test("frames are read until the time is over, however many there are, and the rest later", () => {
+  using busy = new TestNetns("busy");
+  busy.ip("link", "set", "lo", "up");
+  using namespace = Namespace.open(busy.path);
+  using capture = new Capture(namespace);
+  busy.ping("127.0.0.1", { count: 2 });
+  expect([...capture.frames(performance.now())]).toEqual([]);
+  // Each echo and each answer, out and in.
+  expect([...capture.frames(performance.now() + 1000)]).toHaveLength(8);
 });

@@ -54,12 +54,12 @@ export class Capture implements Disposable {
     setSocketOption(this.fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES);
   }
 
-  /** What has come by since the last call. */
-  *frames(): Generator<Frame> {
+  /** What has come by since the last call, as far as it is read until then (`performance.now()`). */
+  *frames(until: number): Generator<Frame> {
     // `struct sockaddr_ll`: family, protocol (big-endian), index (s32), hatype, pkttype (u8), …
     const from = new Uint8Array(20);
     const view = viewOf(from);
-    for (;;) {
+    while (performance.now() < until) {
       const bytes = new Uint8Array(SNAP_BYTES);
       const length = received(this.fd, bytes, from);
       if (length === undefined) return;

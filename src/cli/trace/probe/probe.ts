@@ -5,12 +5,15 @@ import type { Way } from "../fact.ts";
 import type { Flow } from "../flow.ts";
 import { HOST } from "../host.ts";
 import type { Neighbourhood } from "../station.ts";
-import { Capture, sendFrom, waitFor } from "./capture.ts";
+import { Capture, type Frame, sendFrom, waitFor } from "./capture.ts";
 import { type Kind, type Mark, probeBytes, recognise, WORDS } from "./packet.ts";
 
 const PATIENCE_MS = 1000;
 /** After the answer: what else is on its way. */
 const AFTERMATH_MS = 20;
+/** On a busy host there is no end of frames: so long is read at a time, and once more when all is over. */
+const LOOK_MS = 20;
+const LAST_LOOK_MS = 500;
 
 /** A frame of the probe's, or one that should have been there. */
 export interface Sighting {
@@ -69,21 +72,22 @@ export function probe(flow: Flow, route: Route): Probe {
   const seen: Seen[] = [];
   const started = performance.now();
   const refusal = attempt(() => sendFrom(origin(route), flow, probeBytes(flow, mark)));
-  const look = () => {
-    for (const { place, capture } of sites) seen.push(...sightings(place, capture, flow, mark));
+  const look = (ms: number) => {
+    for (const { place, capture } of sites)
+      seen.push(...sightings(place, capture.frames(performance.now() + ms), flow, mark));
     return seen.some((sighting) => isLast(sighting, route));
   };
   const captures = sites.map(({ capture }) => capture);
   const isAnswered = refusal === undefined && listen(captures, look, started);
-  look();
+  look(LAST_LOOK_MS);
   const needsAnswer = flow.protocol !== "udp";
   return { ...ordered(seen, stationsOf(route), flow), isAnswered, needsAnswer, refusal };
 }
 
-function listen(captures: readonly Capture[], look: () => boolean, started: number): boolean {
+function listen(captures: readonly Capture[], look: (ms: number) => boolean, started: number): boolean {
   for (let left = PATIENCE_MS; left > 0; left = started + PATIENCE_MS - performance.now()) {
     waitFor(captures, left);
-    if (!look()) continue;
+    if (!look(LOOK_MS)) continue;
     sleep(AFTERMATH_MS);
     return true;
   }
@@ -100,12 +104,13 @@ function attempt(send: () => void): string | undefined {
   }
 }
 
+/** The host last, as it may have other traffic, and the answer is for a sandbox more often than not. */
 function sitesOf({ host, ends }: Route): { place: string; namespace: Namespace }[] {
   const sandboxes = ends.flatMap((end) => {
     if (end.kind !== "pod" || end.station.inside === undefined) return [];
     return [{ place: end.station.place, namespace: end.station.inside.namespace }];
   });
-  return [{ place: HOST, namespace: host }, ...sandboxes];
+  return [...sandboxes, { place: HOST, namespace: host }];
 }
 
 /** Where FROM is. */
@@ -113,8 +118,8 @@ function origin({ host, ends: [from] }: Route): Namespace {
   return from.kind === "pod" && from.station.inside ? from.station.inside.namespace : host;
 }
 
-function* sightings(place: string, capture: Capture, flow: Flow, mark: Mark): Generator<Seen> {
-  for (const { dev, direction, ethertype, bytes } of capture.frames()) {
+function* sightings(place: string, frames: Iterable<Frame>, flow: Flow, mark: Mark): Generator<Seen> {
+  for (const { dev, direction, ethertype, bytes } of frames) {
     const recognised = recognise(bytes, ethertype, flow, mark);
     if (recognised === undefined) continue;
     yield { place, dev, direction, ...recognised, isSeen: true };
