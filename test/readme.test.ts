@@ -65,7 +65,7 @@ describe("commands", () => {
     expect(commands).toHaveLength(4);
     expect(before).toBe("");
     expect(installed).toBe("");
-    expect(added).toMatch(/^\{"cniVersion":"1.1.0",.*"address":"10.20.1.2\/32"/);
+    expect(added).toMatch(/^\{"cniVersion":"1.0.0",.*"address":"10.20.1.2\/32"/);
     expect(added).toMatch(
       /1 received[\s\S]*^10.20.1.2 dev cali\w{11} scope link *$[\s\S]*^default via 169.254.1.1 dev eth0 *$/m,
     );

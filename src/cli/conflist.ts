@@ -19,11 +19,12 @@ export const conflist: Command = {
   help: `slash32 conflist [options]
 
 Prints a configuration list for this node: slash32, and portmap and bandwidth behind it where the runtime has them. It
-speaks the newest version of the CNI specification that all of them do. Nothing is written but standard output.
+speaks the newest version of the CNI specification that all of them do, but none above 1.0.0, as containerd before 2.0
+knows no more. Nothing is written but standard output.
 
   --name NAME         the network's name (default ${DEFAULT_NAME})
   --pod-cidr CIDR     the node's range; twice for dual stack (default: usePodCidr, which node.json tells)
-  --cni-version V     instead of the newest that all plugins speak
+  --cni-version V     instead of the newest that all plugins speak, up to 1.0.0
   --bin-dir DIR       where the runtime has its plugins (default ${DEFAULT_BIN_DIR})
   --log-file FILE     where each verb writes a line
 

@@ -22,6 +22,8 @@ export interface ListWish {
   readonly cniVersion: string | undefined;
   readonly logFile: string | undefined;
   readonly podCidrs: PodCidrs;
+  /** As Kubernetes names it; absent where nobody knows. */
+  readonly runtime: string | undefined;
   /** Where everything is, if the list has this state directory. */
   readonly placesFor: (stateDir: string | undefined) => Places;
 }
@@ -43,13 +45,15 @@ export function familiesOf(list: List, podCidrs: PodCidrs): Family[] {
   return first.flatMap((cidr) => parsePrefix(cidr ?? "")?.address.family ?? []);
 }
 
-function composed({ network = NETWORK, podCidrs, placesFor, cniVersion, logFile }: ListWish) {
+function composed({ network = NETWORK, podCidrs, placesFor, ...asked }: ListWish) {
   const places = placesFor(undefined);
   const subnets = ([4, 6] as const).filter((family) => podCidrs[family]).map((family) => POD_CIDR[family]);
   if (subnets.length === 0) throw new UsageError("no pod CIDR is told: give --pod-cidr, or say who knows it");
   const binDir = places.seen(places.binDir);
   const { stateDir } = places;
-  return { places, list: composeList({ name: network, subnets, binDir, cniVersion, logFile, stateDir }) };
+  const { cniVersion, logFile, runtime } = asked;
+  const list = composeList({ name: network, subnets, binDir, cniVersion, runtime, logFile, stateDir });
+  return { places, list };
 }
 
 function operators({ placesFor, ...wish }: ListWish, path: string) {

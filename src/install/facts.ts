@@ -4,9 +4,14 @@ import { parsePrefix } from "../address.ts";
 import { UsageError } from "../cli/command.ts";
 import { type Node, parseNode } from "../cni/node.ts";
 import { readText } from "../files.ts";
-import { type NodeLookup, podCidrsInKubernetes } from "./kubernetes.ts";
+import { type NodeLookup, nodeInKubernetes } from "./kubernetes.ts";
 
 export const POD_CIDR_VARIABLE = "SLASH32_POD_CIDR";
+
+/** What is known of the node; `runtime` as Kubernetes names it, where that was asked and says so. */
+export interface Facts extends Node {
+  readonly runtime?: string | undefined;
+}
 
 export interface FactSources {
   readonly podCidrs: readonly string[] | undefined;
@@ -17,13 +22,14 @@ export interface FactSources {
 }
 
 /** Throws a UsageError for what is no CIDR; waits for Kubernetes. Where nobody tells anything, nothing is known. */
-export function learnFacts({ podCidrs, nodeFile, kubernetes, environment }: FactSources): Node {
+export function learnFacts({ podCidrs, nodeFile, kubernetes, environment }: FactSources): Facts {
   if (podCidrs !== undefined) return told(podCidrs, "--pod-cidr");
   const variable = environment[POD_CIDR_VARIABLE];
   if (variable) return told(variable.split(/[\s,]+/).filter(Boolean), POD_CIDR_VARIABLE);
   if (nodeFile !== undefined) return parseNode(readText(nodeFile), nodeFile);
   if (kubernetes !== undefined) {
-    return told(podCidrsInKubernetes(kubernetes, environment), "Kubernetes");
+    const { podCidrs: assigned, runtime } = nodeInKubernetes(kubernetes, environment);
+    return { ...told(assigned, "Kubernetes"), runtime };
   }
   return { podCidrs: {}, mtu: undefined };
 }

@@ -35,7 +35,8 @@ Options:
 ${PLACE_HELP}
   --conf-name NAME      the list's file (default ${CONF_NAME}); the same network's list of an earlier name is removed
   --network NAME        the network's name (default ${NETWORK})
-  --cni-version V       of the list, instead of the newest that all of its plugins speak
+  --cni-version V       of the list, instead of the newest that its plugins and the runtime speak; where Kubernetes does
+                        not tell which runtime that is, at most 1.0.0
   --mtu N               of pods (default: that of the interface which the host's default route leaves by)
   --log-file FILE       where each verb writes a line
   --conflist FILE       install this list; the three above and --network are then for it to say
@@ -109,6 +110,7 @@ function prepare(values: Values, { environment, err }: Terminal, host: Namespace
     cniVersion: values["cni-version"],
     logFile: values["log-file"],
     podCidrs: facts.podCidrs,
+    runtime: facts.runtime,
     placesFor: (stateDir) => readPlaces(values, stateDir),
   });
   return { places, confName, list, facts, mtu: mtu ?? facts.mtu ?? egressMtu(host) };
@@ -121,15 +123,16 @@ function perform(installation: Installation): Line[] {
   const families = familiesOf(list, facts.podCidrs);
   const stateDir = places.seen(places.trialDir);
   let tookMs = 0;
+  let verbs: readonly string[] = [];
   const trial = (executable: Parameters<Trial>[0]) => {
     const started = performance.now();
-    tryOut({ ...executable, document, families, mtu, stateDir });
+    verbs = tryOut({ ...executable, document, families, mtu, stateDir });
     tookMs = performance.now() - started;
   };
   const all = carryOut(() => changes(installation), places, trial);
   const tried: Line = {
     what: "trial",
-    path: "ADD, CHECK and DEL of a pod",
+    path: `${verbs.slice(0, -1).join(", ")} and ${verbs.at(-1)} of a pod`,
     kind: "done",
     words: `passed in ${tookMs.toFixed(0)} ms`,
   };

@@ -1,4 +1,4 @@
-// The node as Kubernetes knows it, asked for as a pod asks: by its service account, and for its pod CIDRs alone.
+// The node as Kubernetes knows it, asked for as a pod asks: by its service account, and for what installing needs alone.
 import { parseAddress } from "../address.ts";
 import { readText } from "../files.ts";
 import { get, type HttpAnswer, HttpError } from "../https/https.ts";
@@ -23,17 +23,25 @@ export interface NodeLookup {
   readonly progress: (line: string) => void;
 }
 
+/** Of a Node object. */
+export interface KubernetesNode {
+  /** `spec.podCIDRs` */
+  readonly podCidrs: readonly string[];
+  /** `status.nodeInfo.containerRuntimeVersion`, such as "containerd://1.7.13" */
+  readonly runtime: string | undefined;
+}
+
 /** What came of asking once: what was asked for, or why to ask again. */
-type Outcome = { readonly podCidrs: readonly string[] } | { readonly pending: string };
+type Outcome = KubernetesNode | { readonly pending: string };
 
 /**
- * `spec.podCIDRs` of the node in NODE_NAME. Waits for the API server to be reached and for the CIDRs to be assigned.
+ * The node in NODE_NAME, with one pod CIDR at least. Waits for the API server to be reached and for the CIDRs to be assigned.
  * Throws at once what waiting does not mend, and else when the time is over.
  */
-export function podCidrsInKubernetes(
+export function nodeInKubernetes(
   { timeoutMs, progress }: NodeLookup,
   environment: Readonly<Record<string, string | undefined>>,
-): readonly string[] {
+): KubernetesNode {
   const name = variable(environment, "NODE_NAME", "spec.nodeName, by a fieldRef");
   const server = serverIn(environment);
   const started = performance.now();
@@ -41,7 +49,7 @@ export function podCidrsInKubernetes(
   let last = "";
   for (;;) {
     const outcome = ask(server, name, started + timeoutMs);
-    if ("podCidrs" in outcome) return outcome.podCidrs;
+    if ("podCidrs" in outcome) return outcome;
     const waited = performance.now() - started;
     if (waited + PAUSE_MS >= timeoutMs) {
       throw new Error(
@@ -122,17 +130,22 @@ function read({ status, reason, body }: HttpAnswer, name: string): Outcome {
   const refusal = REFUSALS[status];
   if (refusal) throw new Error(`Cannot read ${node}: ${status} ${reason}: ${refusal}`);
   if (status !== 200) return { pending: `Cannot read ${node}: ${status} ${reason}` };
-  const podCidrs = podCidrsIn(body);
-  if (podCidrs === undefined) return { pending: `Cannot read ${node}: the answer is no JSON object` };
-  return podCidrs.length > 0 ? { podCidrs } : { pending: `${node} has no spec.podCIDRs yet` };
+  const found = nodeIn(body);
+  if (found === undefined) return { pending: `Cannot read ${node}: the answer is no JSON object` };
+  return found.podCidrs.length > 0 ? found : { pending: `${node} has no spec.podCIDRs yet` };
+}
+
+interface NodeObject {
+  readonly spec?: { readonly podCIDRs?: unknown; readonly podCIDR?: unknown };
+  readonly status?: { readonly nodeInfo?: { readonly containerRuntimeVersion?: unknown } };
 }
 
 /**
  * `podCIDR` is the first of them, and all that Kubernetes before 1.16 has. `undefined` for what no API server answers,
  * but a load balancer before it may.
  */
-function podCidrsIn(body: string): string[] | undefined {
-  let node: { spec?: { podCIDRs?: unknown; podCIDR?: unknown } } | null;
+function nodeIn(body: string): KubernetesNode | undefined {
+  let node: NodeObject | null;
   try {
     node = JSON.parse(body);
   } catch {
@@ -141,5 +154,7 @@ function podCidrsIn(body: string): string[] | undefined {
   if (typeof node !== "object" || node === null) return undefined;
   const { podCIDRs, podCIDR } = node.spec ?? {};
   const list = Array.isArray(podCIDRs) && podCIDRs.length > 0 ? podCIDRs : [podCIDR];
-  return list.filter((cidr) => typeof cidr === "string" && cidr !== "");
+  const podCidrs = list.filter((cidr) => typeof cidr === "string" && cidr !== "");
+  const runtime = node.status?.nodeInfo?.containerRuntimeVersion;
+  return { podCidrs, runtime: typeof runtime === "string" ? runtime : undefined };
 }

@@ -1,4 +1,4 @@
-// A configuration list: slash32 and what usually follows it, in a version that all of them speak.
+// A configuration list: slash32 and what usually follows it, in a version that all of them and the runtime speak.
 import { UsageError } from "../cli/command.ts";
 import type { PluginEntry } from "../cli/node/configuration.ts";
 import { CniError } from "../cni/error.ts";
@@ -8,6 +8,7 @@ import { atLeast, isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
 import { isExecutable } from "../files.ts";
 import { runDelegate } from "../ipam/delegate.ts";
 import { join } from "../paths.ts";
+import { newestFor } from "./runtime.ts";
 
 /** No plugin takes as long to tell what it speaks. */
 const PATIENCE_MS = 5000;
@@ -33,19 +34,21 @@ export interface ListWishes {
   readonly subnets: readonly string[];
   /** Where the runtime has its plugins. */
   readonly binDir: string;
-  /** Instead of the newest that all plugins speak. */
+  /** Instead of the newest that all plugins and the runtime speak. */
   readonly cniVersion: string | undefined;
+  /** As Kubernetes names it; absent where nobody knows. */
+  readonly runtime?: string | undefined;
   readonly logFile: string | undefined;
   readonly stateDir?: string;
 }
 
 /** Followers are those that `binDir` has. Throws a UsageError for a version that one of them does not speak. */
-export function composeList({ name, binDir, cniVersion, ...own }: ListWishes): List {
+export function composeList({ name, binDir, cniVersion, runtime, ...own }: ListWishes): List {
   const followers = FOLLOWERS.filter(({ type }) => isExecutable(join(binDir, type)));
   const unknown = cniVersion === undefined ? OLD_VERSIONS : SUPPORTED_VERSIONS;
   const versions = new Map(followers.map(({ type }) => [type, versionsOf(type, binDir) ?? unknown]));
   return {
-    cniVersion: commonVersion(versions, cniVersion),
+    cniVersion: cniVersion === undefined ? commonVersion(versions, runtime) : wanted(cniVersion, versions),
     name,
     plugins: [
       ownEntry(own),
@@ -58,7 +61,7 @@ function ownEntry({
   subnets,
   logFile,
   stateDir = DEFAULT_STATE_DIR,
-}: Omit<ListWishes, "name" | "binDir" | "cniVersion">) {
+}: Omit<ListWishes, "name" | "binDir" | "cniVersion" | "runtime">) {
   return {
     type: "slash32",
     ipam: { type: "slash32", ranges: subnets.map((subnet) => [{ subnet }]) },
@@ -99,18 +102,28 @@ function versionsOf(type: string, binDir: string): readonly string[] | undefined
   throw new Error(`Cannot tell what ${join(binDir, type)} speaks: it did not answer VERSION`);
 }
 
-function commonVersion(versions: ReadonlyMap<string, readonly string[]>, wanted: string | undefined): string {
-  if (wanted !== undefined && !isSupported(wanted)) {
+/** What each plugin speaks, by its type. */
+type Versions = ReadonlyMap<string, readonly string[]>;
+
+function wanted(version: string, versions: Versions): string {
+  if (!isSupported(version)) {
     const expected = `expected one of ${SUPPORTED_VERSIONS.join(", ")}`;
-    throw new UsageError(`--cni-version is ${JSON.stringify(wanted)}, ${expected}`);
+    throw new UsageError(`--cni-version is ${JSON.stringify(version)}, ${expected}`);
   }
-  const mute = [...versions].find(([, spoken]) => wanted !== undefined && !spoken.includes(wanted));
-  if (mute) throw new UsageError(`${mute[0]} does not speak CNI ${wanted}, only ${mute[1].join(", ")}`);
-  const common = SUPPORTED_VERSIONS.filter((version) =>
-    [...versions.values()].every((spoken) => spoken.includes(version)),
+  const mute = [...versions].find(([, spoken]) => !spoken.includes(version));
+  if (mute) throw new UsageError(`${mute[0]} does not speak CNI ${version}, only ${mute[1].join(", ")}`);
+  return version;
+}
+
+function commonVersion(versions: Versions, runtime: string | undefined): string {
+  const newest = newestFor(runtime);
+  const common = SUPPORTED_VERSIONS.findLast(
+    (version) =>
+      atLeast(newest, version) && [...versions.values()].every((spoken) => spoken.includes(version)),
   );
-  const newest = wanted ?? common.at(-1);
-  if (newest === undefined)
-    throw new Error(`Cannot find a version that ${[...versions.keys()].join(", ")} and slash32 speak`);
-  return newest;
+  if (common !== undefined) return common;
+  const all = [...versions.keys(), "slash32", runtime ?? "any runtime"].join(", ");
+  throw new Error(
+    `Cannot find a version of CNI up to ${newest} that all of them speak: ${all}; say --cni-version`,
+  );
 }

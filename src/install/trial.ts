@@ -25,8 +25,11 @@ export interface TrialOptions {
   readonly stateDir: string;
 }
 
-/** ADD, CHECK and DEL, as the list has it but for the addresses. Throws what the first of them says that fails. */
-export function tryOut(options: TrialOptions): void {
+/**
+ * ADD, CHECK and DEL, as the list has it but for the addresses; returns those that its version has. Throws what the first
+ * of them says that fails.
+ */
+export function tryOut(options: TrialOptions): readonly string[] {
   const { document, families, mtu, stateDir, directory, name } = options;
   makeSettingsWritable();
   using cleanup = new DisposableStack();
@@ -53,14 +56,16 @@ export function tryOut(options: TrialOptions): void {
     return attempt(verb, () => runDelegate({ ...plugin, timeoutMs: PATIENCE_MS }, verb));
   };
   const remove = () => call("DEL", {});
+  const isChecked = atLeast(document.cniVersion, "0.4.0");
   try {
     const prevResult = call("ADD", {});
-    if (atLeast(document.cniVersion, "0.4.0")) call("CHECK", { prevResult });
+    if (isChecked) call("CHECK", { prevResult });
   } catch (error) {
     giveUp(remove);
     throw error;
   }
   remove();
+  return ["ADD", ...(isChecked ? ["CHECK"] : []), "DEL"];
 }
 
 /** On the way out of a failure, which is what is reported. */

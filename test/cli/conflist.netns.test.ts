@@ -26,10 +26,10 @@ function binDir(host: TestHost, ...debians: string[]): string {
 }
 
 describe("what it prints", () => {
-  test("is slash32 alone in the newest version, where there is nothing else", () => {
+  test("is slash32 alone in what every runtime speaks, where there is nothing else", () => {
     using host = new TestHost();
     expect(printed(host, "--bin-dir", binDir(host), "--pod-cidr", "10.20.1.0/24")).toEqual({
-      cniVersion: "1.1.0",
+      cniVersion: "1.0.0",
       name: "podnet",
       plugins: [
         {
@@ -119,10 +119,13 @@ test("a list runner makes a pod of it, with a port and a limit, and takes it awa
   expect(remains(host, "printed")).toEqual(NOTHING);
 });
 
-test("alone in 1.1.0, a list runner asks STATUS, CHECK and GC of it as well", () => {
+test("alone in 1.1.0, as it was asked for, a list runner asks STATUS, CHECK and GC of it as well", () => {
   using host = new TestHost();
   using pod = new TestNetns();
-  const list = printed(host, "--bin-dir", binDir(host), "--pod-cidr", "10.77.2.0/24", "--name", "alone");
+  const list = printed(
+    host,
+    ...["--bin-dir", binDir(host), "--pod-cidr", "10.77.2.0/24", "--name", "alone", "--cni-version", "1.1.0"],
+  );
   const runner = new ListRunner(host, list);
   const attachment = { containerId: "web", netns: pod };
   runner.status();

@@ -41,13 +41,13 @@ describe("a node that had nothing", () => {
   test("has the executable, node.json and a list, nothing else, and its first pod works", () => {
     using node = new InstallNode({ mtu: 1400 });
     expect(installed(node)).toMatch(
-      /^✓ trial {7}ADD, CHECK and DEL of a pod {9}passed in \d+ ms\n✓ executable {2}\/opt\/cni\/bin\/slash32 {16}written: slash32 \S+\n✓ node file {3}\/run\/slash32\/node\.json {14}written: 10\.20\.1\.0\/24, MTU 1400\n✓ list {8}\/etc\/cni\/net\.d\/10-slash32\.conflist {2}written: network podnet, CNI 1\.1\.0$/,
+      /^✓ trial {7}ADD, CHECK and DEL of a pod {9}passed in \d+ ms\n✓ executable {2}\/opt\/cni\/bin\/slash32 {16}written: slash32 \S+\n✓ node file {3}\/run\/slash32\/node\.json {14}written: 10\.20\.1\.0\/24, MTU 1400\n✓ list {8}\/etc\/cni\/net\.d\/10-slash32\.conflist {2}written: network podnet, CNI 1\.0\.0$/,
     );
     const bytes = [CONFLIST, NODE_FILE].map((path) => lstatSync(node.at(path)).size) as [number, number];
     expect(node.files()).toEqual(INSTALLED(...bytes));
     expect(JSON.parse(node.read(NODE_FILE))).toEqual({ podCIDRs: [POD_CIDR], mtu: 1400 });
     expect(JSON.parse(node.read(CONFLIST))).toEqual({
-      cniVersion: "1.1.0",
+      cniVersion: "1.0.0",
       name: "podnet",
       plugins: [
         {
@@ -99,6 +99,17 @@ describe("a node that had nothing", () => {
     });
     const pod = node.pod("web-0");
     expect([...GATEWAY, "2001:db8:ffff::1"].map((address) => pod.ping(address).received)).toEqual([1, 1]);
+  });
+
+  test.each([
+    ["1.1.0", "ADD, CHECK and DEL of a pod"],
+    ["0.3.1", "ADD and DEL of a pod"],
+  ])("has a list in CNI %s where that is asked for, tried by %s", (version, tried) => {
+    using node = new InstallNode();
+    const args = ["--pod-cidr", POD_CIDR, "--cni-version", version, "--json"];
+    const [trial] = JSON.parse(installed(node, args)).lines;
+    expect(trial).toMatchObject({ what: "trial", path: tried });
+    expect(JSON.parse(node.read(CONFLIST))).toMatchObject({ cniVersion: version });
   });
 
   test("is told to programs, too", () => {
@@ -229,7 +240,8 @@ describe("a node that has slash32", () => {
     const env = { PATH: process.env.PATH, CNI_COMMAND: "STATUS" };
     const busy = spawn(node.at(BIN), [], { env, stdio: ["pipe", "pipe", "inherit"] }); // waits for its input
     expect(installed(node)).toMatch(/✓ executable .* written/);
-    busy.stdin.end(JSON.stringify({ ...node.list(), type: "slash32", ipam: { subnet: POD_CIDR } }));
+    const asked = { ...node.list(), cniVersion: "1.1.0", type: "slash32", ipam: { subnet: POD_CIDR } };
+    busy.stdin.end(JSON.stringify(asked));
     const [exitCode] = await once(busy, "close");
     expect(exitCode).toBe(0);
   });

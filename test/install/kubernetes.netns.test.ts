@@ -4,7 +4,7 @@ import { execa } from "execa";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ApiServer } from "../helpers/api-server.ts";
 import { TestAuthority } from "../helpers/certificates.ts";
-import { InstallNode } from "../helpers/installed.ts";
+import { CONFLIST, InstallNode } from "../helpers/installed.ts";
 import { EXECUTABLE } from "../helpers/plugin.ts";
 
 /** The lab's own /run is behind it. */
@@ -61,6 +61,18 @@ test.each([
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
   expect(JSON.parse(stdout)).toMatchObject({ podCIDRs });
   expect(JSON.parse(node.read("/run/slash32/node.json"))).toMatchObject({ podCIDRs });
+});
+
+test.each([
+  [{ nodeInfo: { containerRuntimeVersion: "containerd://2.0.2" } }, "1.1.0"],
+  [{ nodeInfo: { containerRuntimeVersion: "containerd://1.7.13" } }, "1.0.0"],
+  [{ nodeInfo: { containerRuntimeVersion: "docker://20.10.24" } }, "0.4.0"],
+  [{ nodeInfo: {} }, "1.0.0"],
+  [undefined, "1.0.0"],
+])("beside them, status %j says that the list is to be in CNI %s", (status, cniVersion) => {
+  server.serve(PATH, { body: { spec: { podCIDR: "10.20.1.0/24" }, status } });
+  expect(install()).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(JSON.parse(node.read(CONFLIST))).toMatchObject({ cniVersion });
 });
 
 test("are waited for, and whoever watches is told", async () => {
