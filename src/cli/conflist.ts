@@ -1,10 +1,11 @@
 // slash32 conflist: a configuration list for this node, to be written where its runtime looks.
 import { DEFAULT_STATE_DIR } from "../cni/netconf.ts";
 import { readNode } from "../cni/node.ts";
+import { absolutePath } from "../directories.ts";
 import { assertUsable, composeList } from "../install/list.ts";
+import { BIN_DIR, readPlaces } from "../install/options.ts";
 import { type Command, Exit, readArguments, UsageError } from "./command.ts";
 
-const DEFAULT_BIN_DIR = "/opt/cni/bin";
 const DEFAULT_NAME = "podnet";
 
 const OPTIONS = {
@@ -25,7 +26,7 @@ knows no more. Nothing is written but standard output.
   --name NAME         the network's name (default ${DEFAULT_NAME})
   --pod-cidr CIDR     the node's range; twice for dual stack (default: usePodCidr, which node.json tells)
   --cni-version V     instead of the newest that all plugins speak, up to 1.0.0
-  --bin-dir DIR       where the runtime has its plugins (default ${DEFAULT_BIN_DIR})
+  --bin-dir DIR       where the runtime has its plugins (default ${BIN_DIR})
   --log-file FILE     where each verb writes a line
 
 Examples:
@@ -35,10 +36,11 @@ Examples:
   run(args, terminal) {
     const { values, positionals } = readArguments(args, OPTIONS);
     if (positionals.length > 0) throw new UsageError(`conflist takes no ${JSON.stringify(positionals[0])}`);
+    const { "bin-dir": binDir } = values;
     const list = composeList({
       name: values.name ?? DEFAULT_NAME,
       subnets: values["pod-cidr"] ?? nodeRanges(),
-      binDir: values["bin-dir"] ?? DEFAULT_BIN_DIR,
+      places: readPlaces({ "cni-bin-dir": binDir && absolutePath(binDir) }),
       cniVersion: values["cni-version"],
       logFile: values["log-file"],
     });

@@ -72,6 +72,27 @@ export function earlierLists(installation: Installation): Line[] {
     });
 }
 
+/** What goes with the list that is replaced: no error, but pods to come would miss it without a word. */
+export function droppedPlugins({ places, confName, list }: Installation): Line[] {
+  const kept = list.plugins.map(({ type }) => type);
+  const replaced = listsOf(places).filter((file) =>
+    basename(file.path) === confName ? isOurs(file) : isMarked(file) && file.network === list.name,
+  );
+  return replaced.flatMap(({ path, plugins }) =>
+    plugins
+      .filter(({ type }) => !kept.includes(type))
+      .map(({ type }) => {
+        const advice = `see whether ${join(places.binDir, type)} is there, or name it with --conflist`;
+        return {
+          what: "plugin",
+          path: type,
+          kind: "warning",
+          words: `was in ${path}, and is not any more: ${advice}`,
+        };
+      }),
+  );
+}
+
 /** The lists of the runtime's directory, by their paths on the node. */
 export function listsOf(places: Places): ConfFile[] {
   const here = { files: new Files("/"), path: places.seen(places.confDir) };

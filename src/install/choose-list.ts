@@ -6,11 +6,12 @@ import { Files } from "../cli/node/files.ts";
 import { DEFAULT_STATE_DIR, type IpamConfig } from "../cni/netconf.ts";
 import { isOwn } from "../cni/source.ts";
 import { absolutePath } from "../directories.ts";
-import { isExecutable, readText } from "../files.ts";
+import { readText } from "../files.ts";
 import { type PodCidrs, podCidrFamily } from "../ipam/range.ts";
 import { join } from "../paths.ts";
 import { assertUsable, composeList, type List } from "./list.ts";
 import type { Places } from "./places.ts";
+import { lookFor } from "./plugins.ts";
 
 export const NETWORK = "podnet";
 const POD_CIDR = { 4: "usePodCidr", 6: "usePodCidrIPv6" } as const;
@@ -49,11 +50,8 @@ function composed({ network = NETWORK, podCidrs, placesFor, ...asked }: ListWish
   const places = placesFor(undefined);
   const subnets = ([4, 6] as const).filter((family) => podCidrs[family]).map((family) => POD_CIDR[family]);
   if (subnets.length === 0) throw new UsageError("no pod CIDR is told: give --pod-cidr, or say who knows it");
-  const binDir = places.seen(places.binDir);
-  const { stateDir } = places;
   const { cniVersion, logFile, runtime } = asked;
-  const list = composeList({ name: network, subnets, binDir, cniVersion, runtime, logFile, stateDir });
-  return { places, list };
+  return { places, list: composeList({ name: network, subnets, places, cniVersion, runtime, logFile }) };
 }
 
 function operators({ placesFor, ...wish }: ListWish, path: string) {
@@ -80,8 +78,8 @@ function operators({ placesFor, ...wish }: ListWish, path: string) {
 function assertPresent({ plugins }: List, places: Places): void {
   const types = plugins.flatMap(({ type, ipam }) => [type, (ipam as IpamConfig | undefined)?.type]);
   for (const type of types) {
-    const path = join(places.binDir, type ?? "");
-    if (type === undefined || type === "slash32" || isExecutable(places.seen(path))) continue;
+    if (type === undefined || type === "slash32" || lookFor(type, places) !== "nowhere") continue;
+    const path = join(places.binDir, type);
     throw new Error(`Cannot use the list: it names ${JSON.stringify(type)}, and ${path} is no executable`);
   }
 }

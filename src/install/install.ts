@@ -7,7 +7,7 @@ import { egressMtu } from "../datapath/egress.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { absolutePath } from "../directories.ts";
 import { carryOut, type Trial } from "./carry-out.ts";
-import { type Change, changes, earlierLists, type Installation } from "./changes.ts";
+import { type Change, changes, droppedPlugins, earlierLists, type Installation } from "./changes.ts";
 import { chooseList, familiesOf, NETWORK } from "./choose-list.ts";
 import { learnFacts, POD_CIDR_VARIABLE } from "./facts.ts";
 import { PLACE_HELP, PLACE_OPTIONS, readPlaces } from "./options.ts";
@@ -77,8 +77,9 @@ export const install: Command = {
     if (positionals.length > 0) throw new UsageError(`install takes no ${JSON.stringify(positionals[0])}`);
     using host = Namespace.current();
     const installation = prepare(values, terminal, host);
+    const dropped = droppedPlugins(installation); // as long as the list before is there
     const lines = values.plan ? changes(installation).map(planned) : perform(installation);
-    lines.push(...earlierLists(installation));
+    lines.push(...dropped, ...earlierLists(installation));
     const { facts, mtu } = installation;
     const podCIDRs = Object.values(facts.podCidrs);
     const paint = painter(terminal.colours);

@@ -5,9 +5,10 @@ import { CniError } from "../cni/error.ts";
 import { DEFAULT_STATE_DIR, readNetconf, validDocument } from "../cni/netconf.ts";
 import { rangeSets } from "../cni/source.ts";
 import { atLeast, isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
-import { isExecutable } from "../files.ts";
 import { runDelegate } from "../ipam/delegate.ts";
 import { join } from "../paths.ts";
+import type { Places } from "./places.ts";
+import { lookFor } from "./plugins.ts";
 import { newestFor } from "./runtime.ts";
 
 /** No plugin takes as long to tell what it speaks. */
@@ -32,21 +33,21 @@ export interface ListWishes {
   readonly name: string;
   /** CIDRs, or usePodCidr and usePodCidrIPv6: a pod gets an address of each. */
   readonly subnets: readonly string[];
-  /** Where the runtime has its plugins. */
-  readonly binDir: string;
+  /** Where the runtime has its plugins, and where leases are to be. */
+  readonly places: Places;
   /** Instead of the newest that all plugins and the runtime speak. */
   readonly cniVersion: string | undefined;
   /** As Kubernetes names it; absent where nobody knows. */
   readonly runtime?: string | undefined;
   readonly logFile: string | undefined;
-  readonly stateDir?: string;
 }
 
-/** Followers are those that `binDir` has. Throws a UsageError for a version that one of them does not speak. */
-export function composeList({ name, binDir, cniVersion, runtime, ...own }: ListWishes): List {
-  const followers = FOLLOWERS.filter(({ type }) => isExecutable(join(binDir, type)));
-  const unknown = cniVersion === undefined ? OLD_VERSIONS : SUPPORTED_VERSIONS;
-  const versions = new Map(followers.map(({ type }) => [type, versionsOf(type, binDir) ?? unknown]));
+/** Followers are those that the runtime has. Throws a UsageError for a version that one of them does not speak. */
+export function composeList({ name, cniVersion, runtime, ...own }: ListWishes): List {
+  const { places } = own;
+  const followers = FOLLOWERS.filter(({ type }) => lookFor(type, places) !== "nowhere");
+  const spoken = (type: string) => spokenBy(type, places, cniVersion !== undefined);
+  const versions = new Map(followers.map(({ type }) => [type, spoken(type)]));
   return {
     cniVersion: cniVersion === undefined ? commonVersion(versions, runtime) : wanted(cniVersion, versions),
     name,
@@ -57,11 +58,8 @@ export function composeList({ name, binDir, cniVersion, runtime, ...own }: ListW
   };
 }
 
-function ownEntry({
-  subnets,
-  logFile,
-  stateDir = DEFAULT_STATE_DIR,
-}: Omit<ListWishes, "name" | "binDir" | "cniVersion" | "runtime">) {
+function ownEntry({ subnets, logFile, places }: Pick<ListWishes, "subnets" | "logFile" | "places">) {
+  const { stateDir } = places;
   return {
     type: "slash32",
     ipam: { type: "slash32", ranges: subnets.map((subnet) => [{ subnet }]) },
@@ -86,20 +84,40 @@ export function assertUsable({ plugins, ...head }: List, stateDir: string): stri
   }
 }
 
-/** By VERSION, as runtimes ask; undefined where it cannot be started from here. Throws when there is no answer. */
-function versionsOf(type: string, binDir: string): readonly string[] | undefined {
+/** Whoever names the version answers for plugins that do not. */
+function spokenBy(type: string, places: Places, isVersionNamed: boolean): readonly string[] {
+  try {
+    return versionsOf(type, places, isVersionNamed ? SUPPORTED_VERSIONS : OLD_VERSIONS);
+  } catch (error) {
+    if (isVersionNamed) return SUPPORTED_VERSIONS;
+    const advice = `name a version that it speaks with --cni-version, or take ${type} out of ${places.binDir}`;
+    throw new Error(`Cannot tell what ${type} speaks: ${(error as Error).message}; ${advice}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * By VERSION, as runtimes ask. What only the node can start speaks `unknown`; throws for what does not answer from here,
+ * either.
+ */
+function versionsOf(type: string, places: Places, unknown: readonly string[]): readonly string[] {
+  if (lookFor(type, places) === "on the node") return unknown;
   const environment = { CNI_PATH: "dummy", CNI_NETNS: "dummy", CNI_IFNAME: "dummy" };
   const netconf = '{"cniVersion":"1.0.0"}';
+  const path = [places.seen(places.binDir)];
   try {
-    const plugin = { type, kind: "plugin", path: [binDir], environment, netconf, timeoutMs: PATIENCE_MS };
+    const plugin = { type, kind: "plugin", path, environment, netconf, timeoutMs: PATIENCE_MS };
     const { supportedVersions } = (runDelegate(plugin, "VERSION") ?? {}) as { supportedVersions?: unknown };
     if (Array.isArray(supportedVersions)) return supportedVersions.map(String);
   } catch (error) {
     // In a container without the node's libraries.
-    if (((error as Error).cause as { code?: unknown } | undefined)?.code === "ENOENT") return undefined;
-    // Else it printed anything but JSON.
+    if (((error as Error).cause as { code?: unknown } | undefined)?.code === "ENOENT") return unknown;
+    throw error;
   }
-  throw new Error(`Cannot tell what ${join(binDir, type)} speaks: it did not answer VERSION`);
+  throw new Error(
+    `Cannot use the answer of ${join(places.binDir, type)} to VERSION: it has no supportedVersions`,
+  );
 }
 
 /** What each plugin speaks, by its type. */

@@ -3,7 +3,7 @@ import { DEFAULT_STATE_DIR } from "../cni/netconf.ts";
 import { absolutePath } from "../directories.ts";
 import { Places } from "./places.ts";
 
-const BIN_DIR = "/opt/cni/bin";
+export const BIN_DIR = "/opt/cni/bin";
 const CONF_DIR = "/etc/cni/net.d";
 
 export const PLACE_OPTIONS = {
@@ -18,7 +18,7 @@ export const PLACE_HELP = `  --root DIR            the node's root, as in a pod 
   --cni-conf-dir DIR    the runtime's configuration (default ${CONF_DIR})
   --state-dir DIR       leases and node.json (default ${DEFAULT_STATE_DIR})`;
 
-type PlaceValues = Readonly<Partial<Record<keyof typeof PLACE_OPTIONS, string>>>;
+type PlaceValues = Readonly<Partial<Record<keyof typeof PLACE_OPTIONS, string | undefined>>>;
 
 /** `stateDir` where nothing is said of it. */
 export function readPlaces(values: PlaceValues, stateDir = DEFAULT_STATE_DIR): Places {

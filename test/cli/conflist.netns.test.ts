@@ -138,6 +138,25 @@ test("alone in 1.1.0, as it was asked for, a list runner asks STATUS, CHECK and 
 });
 
 test.each([
+  ["is no program of this machine's", "\x7fELF", "Exec format error"],
+  ["fails", "#!/bin/sh\nexit 3\n", "it exited with 3 and printed no error object"],
+  ["answers nonsense", "#!/bin/sh\necho '[]'\n", "it has no supportedVersions"],
+])("a plugin that %s is told with its cause, and needs a version by hand", (_, program, cause) => {
+  using host = new TestHost();
+  const directory = binDir(host);
+  writeFileSync(join(directory, "portmap"), program, { mode: 0o755 });
+  const args = ["--bin-dir", directory, "--pod-cidr", "10.20.1.0/24"];
+  const { stdout, stderr, exitCode } = slash32(host, ["conflist", ...args]);
+  expect({ stdout, exitCode }).toEqual({ stdout: "", exitCode: 1 });
+  expect(stderr).toMatch(/^slash32 conflist: Cannot tell what portmap speaks: [^\n]+$/);
+  expect(stderr).toContain(
+    `${cause}; name a version that it speaks with --cni-version, or take portmap out of ${directory}`,
+  );
+  const { cniVersion, plugins } = printed(host, ...args, "--cni-version", "1.0.0");
+  expect({ cniVersion, follower: plugins[1].type }).toEqual({ cniVersion: "1.0.0", follower: "portmap" });
+});
+
+test.each([
   [["--pod-cidr", "10.20.1.0/33"], /subnet is "10\.20\.1\.0\/33", expected/],
   [["--name", "../x", "--pod-cidr", "10.20.1.0/24"], /name is "\.\.\/x"/],
   [

@@ -1,7 +1,7 @@
 // slash32 install: what becomes of a node, and what does not where something is wrong.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, lstatSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { execaSync } from "execa";
 import { describe, expect, test } from "vitest";
 import { CONFLIST, EXECUTABLE_BYTES, InstallNode, POD_CIDR } from "../helpers/installed.ts";
@@ -140,6 +140,24 @@ describe("a node that had nothing", () => {
     expect(node.files()).toEqual([]);
   });
 
+  test("has plugins in its list that lie behind links, also where only the node can follow them", () => {
+    using node = new InstallNode();
+    const plugins = () => {
+      const { cniVersion, plugins } = JSON.parse(node.read(CONFLIST));
+      return [cniVersion, ...plugins.map(({ type }: { type: string }) => type)];
+    };
+    node.write("/usr/libexec/cni/bandwidth", "");
+    symlinkSync("/usr/libexec/cni/bandwidth", node.at("/opt/cni/bin/bandwidth")); // leads to no executable
+    symlinkSync("/srv/plugins/portmap", node.at("/opt/cni/bin/portmap")); // a directory that is not seen from here
+    installed(node);
+    expect(plugins()).toEqual(["0.4.0", "slash32", "portmap"]);
+    installed(node, ["--pod-cidr", POD_CIDR, "--cni-version", "1.0.0"]);
+    expect(plugins()).toEqual(["1.0.0", "slash32", "portmap"]);
+    chmodSync(node.at("/usr/libexec/cni/bandwidth"), 0o755);
+    installed(node);
+    expect(plugins()).toEqual(["0.4.0", "slash32", "portmap", "bandwidth"]);
+  });
+
   test("needs no capabilities but those of an init container, also where directories are another user's", () => {
     using node = new InstallNode();
     for (const directory of ["/opt/cni/bin", "/etc/cni/net.d"]) chownSync(node.at(directory), 1000, 1000);
@@ -220,6 +238,19 @@ describe("a node that has slash32", () => {
       /· executable .*\n✓ node file .*\n· list /,
     );
     expect(JSON.parse(node.read(NODE_FILE))).toMatchObject({ podCIDRs: ["10.20.9.0/24"] });
+  });
+
+  test("is told of a plugin that its list had, and has not any more", () => {
+    using node = new InstallNode();
+    node.plugins("portmap", "bandwidth");
+    installed(node);
+    expect(installed(node)).not.toContain("!");
+    rmSync(node.at("/opt/cni/bin/portmap"));
+    const words =
+      /^! plugin {6}portmap +was in \/etc\/cni\/net\.d\/10-slash32\.conflist, and is not any more: see whether \/opt\/cni\/bin\/portmap is there, or name it with --conflist$/m;
+    expect(installed(node, ["--pod-cidr", POD_CIDR, "--plan"])).toMatch(words);
+    expect(installed(node)).toMatch(words);
+    expect(installed(node)).not.toContain("!");
   });
 
   test("may be full: the trial takes no lease of the network's", () => {
@@ -322,6 +353,13 @@ describe("a list of the operator's own", () => {
     const plugins = [{ ...slash32, writtenBy: "slash32 install" }, tuning];
     expect(JSON.parse(node.read(CONFLIST))).toEqual({ ...own, plugins });
     expect(node.pod("web-0").ping("198.51.100.1").received).toBe(1);
+  });
+
+  test("may name plugins that only the node can start", () => {
+    using node = new InstallNode();
+    symlinkSync("/srv/plugins/tuning", node.at("/opt/cni/bin/tuning"));
+    installed(node, [...given(node, own), "--pod-cidr", POD_CIDR]);
+    expect(JSON.parse(node.read(CONFLIST)).plugins).toHaveLength(2);
   });
 
   test.each([
