@@ -8,7 +8,8 @@ import { CONFLIST, InstallNode, POD_CIDR } from "../helpers/installed.ts";
 import { NOTHING, remains } from "../helpers/outcome.ts";
 import { EXECUTABLE } from "../helpers/plugin.ts";
 
-const NOTHING_LEFT = "There is nothing else of slash32 on this node.";
+const NOTHING_LEFT =
+  "There is nothing else of slash32 on this node: looked in /opt/cni/bin, /etc/cni/net.d and /run/slash32.";
 
 /** With both families, a log, and so many pods. */
 function nodeWith({ pods = 0 }: { pods?: number } = {}): InstallNode {
@@ -79,7 +80,8 @@ describe("a node with pods", () => {
       stdout: "",
       stderr:
         "slash32 uninstall: Cannot uninstall: 4 pods are attached (default/web-0, default/web-1, default/web-2, …); " +
-        "drain the node, or cut them off with --force",
+        "drain the node, delete DaemonSets whose pods survive that or keep them off this node, " +
+        "or cut them off with --force",
     });
     expect({ files: node.files(), kernel: kernelOf(node) }).toEqual(before);
   });
@@ -104,14 +106,33 @@ describe("a node with pods", () => {
     expect(node.uninstall()).toMatchObject({ exitCode: 0 });
   });
 
-  test("would lose them, says --plan, and changes nothing", () => {
+  test("would refuse, says --plan, and would lose them by --force; it changes nothing", () => {
     using node = nodeWith({ pods: 1 });
     const before = node.files();
-    expect(node.uninstall("--plan").stdout).toMatch(/^\+ pod {9}default\/web-0 +would be removed$/m);
+    const refused = node.uninstall("--plan");
+    expect(refused.stdout).toMatch(
+      /^! uninstall +would refuse +1 pod is attached \(default\/web-0\); drain /m,
+    );
+    const forced = node.uninstall("--plan", "--force");
+    expect(forced.stdout).toMatch(/^\+ pod {9}default\/web-0 +would be removed$/m);
+    expect(forced.stdout).not.toContain("!");
+    expect([refused.exitCode, forced.exitCode]).toEqual([1, 0]);
     expect({ files: node.files(), links: kernelOf(node).links }).toEqual({
       files: before,
       links: [expect.any(String)],
     });
+  });
+
+  test("and a list by hand is told of the pods first: without the list nobody could end them", () => {
+    using node = nodeWith({ pods: 1 });
+    const list = JSON.parse(node.read(CONFLIST));
+    delete list.plugins[0].writtenBy;
+    node.write(CONFLIST, JSON.stringify(list));
+    expect(node.uninstall().stderr).toMatch(/^slash32 uninstall: Cannot uninstall: 1 pod is attached/);
+    node.runtime().del({ containerId: "web-0" });
+    expect(node.uninstall().stderr).toMatch(
+      /10-slash32\.conflist names slash32; slash32 install did not write/,
+    );
   });
 
   test("loses them by --force: links, routes of both families, leases and all", () => {
@@ -218,6 +239,48 @@ test("an installation of other names and places is found by its list, and the pl
   expect(node.files()).toHaveLength(3);
   expect(node.uninstall(...places)).toMatchObject({ exitCode: 0 });
   expect(node.files()).toEqual([]);
+});
+
+describe("a node whose list is not where it is looked for", () => {
+  test("keeps its state, and is asked for: a list elsewhere would have nothing to work with", () => {
+    using node = new InstallNode();
+    const places = ["--cni-bin-dir", "/srv/bin", "--cni-conf-dir", "/srv/conf"];
+    expect(node.install(["--pod-cidr", POD_CIDR, ...places])).toMatchObject({ exitCode: 0 });
+    const before = node.files();
+    const reason =
+      "/run/slash32/node.json is there, and no list of slash32 install in /etc/cni/net.d; " +
+      "say with --cni-conf-dir and --cni-bin-dir where this node's runtime looks, also if it is there";
+    expect(node.uninstall()).toEqual({
+      exitCode: 1,
+      stdout: "",
+      stderr: `slash32 uninstall: Cannot uninstall: ${reason}`,
+    });
+    const { stdout, exitCode } = node.uninstall("--plan");
+    expect({ exitCode, words: stdout.includes(reason) }).toEqual({ exitCode: 1, words: true });
+    expect(node.files()).toEqual(before);
+    expect(node.uninstall(...places)).toMatchObject({ exitCode: 0 });
+    expect(node.files()).toEqual([]);
+  });
+
+  test("is left all the same where it is said to be there, or by --force", () => {
+    for (const word of [["--cni-conf-dir", "/etc/cni/net.d"], ["--force"]]) {
+      using node = nodeWith();
+      execaSync("rm", [node.at(CONFLIST)]);
+      expect(node.uninstall()).toMatchObject({ exitCode: 1 });
+      expect(node.uninstall(...word)).toMatchObject({ exitCode: 0 });
+      expect(node.files()).toEqual(OTHERS);
+    }
+  });
+
+  test.each(["slash32-old", "slash32-new"])(
+    "is left where somebody was killed and left a .%s of it",
+    (ending) => {
+      using node = nodeWith();
+      execaSync("mv", [node.at(CONFLIST), node.at(`/etc/cni/net.d/.10-slash32.conflist.${ending}`)]);
+      expect(node.uninstall()).toMatchObject({ exitCode: 0, stderr: "" });
+      expect(node.files()).toEqual(OTHERS);
+    },
+  );
 });
 
 test("it may be the installed executable itself that is removed", () => {
