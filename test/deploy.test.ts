@@ -73,6 +73,10 @@ describe("its containers", () => {
     expect(mounts).toEqual(volumes);
   });
 
+  test("the one that installs fails where another network would be taken, for all to see", () => {
+    expect(installer.args).toContain("--require-first");
+  });
+
   test.each([installer, log])("$name is given options that slash32 knows", ({ args }) => {
     // Not in a pod: it is refused, but not for its arguments. What would go on for ever has nothing to read.
     const finite = args.filter((arg: string) => arg !== "--follow");

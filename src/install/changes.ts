@@ -39,6 +39,9 @@ export interface Installation {
 /** The executable that is running, whatever has become of its file. */
 const ITSELF = "/proc/self/exe";
 
+/** Thin and thick: it hands pods on to the next list, which may be ours. */
+const MULTUS: readonly string[] = ["multus", "multus-shim"];
+
 /** In the order in which they take effect: a list that a runtime sees can always be served. Throws for a name that is taken. */
 export function changes(installation: Installation): Change[] {
   const { places, confName, list, mtu } = installation;
@@ -59,16 +62,17 @@ export function changes(installation: Installation): Change[] {
   ];
 }
 
-/** What a runtime meets before our list, which it may take instead. */
-export function earlierLists(installation: Installation): Line[] {
+/** What a runtime meets before our list, and whether it takes that instead. */
+export function earlierLists(installation: Installation): (Line & { readonly isInstead: boolean })[] {
   const older = olderLists(installation).map(({ path }) => path);
   return listsOf(installation.places)
     .filter(({ path }) => basename(path) < installation.confName && !older.includes(path))
-    .map(({ path, network, broken }) => {
+    .map(({ path, network, broken, plugins }) => {
       const words = broken
         ? `comes first and cannot be loaded (${broken}): containerd stops at it`
         : `comes first: runtimes take network ${JSON.stringify(network)} instead`;
-      return { what: "other list", path, kind: "warning", words };
+      const isInstead = !MULTUS.includes(plugins[0]?.type ?? "");
+      return { what: "other list", path, kind: "warning", words, isInstead };
     });
 }
 

@@ -40,11 +40,12 @@ ${PLACE_HELP}
   --mtu N               of pods (default: that of the interface which the host's default route leaves by)
   --log-file FILE       where each verb writes a line
   --conflist FILE       install this list; the three above and --network are then for it to say
+  --require-first       fail where a runtime takes another list instead, other than Multus's; all is installed then
   --timeout TIME        how long to wait for Kubernetes, such as 90s or 5m (default ${TIMEOUT})
   --plan                tell what would be done, and change nothing
   --json                for programs: { podCIDRs, mtu, lines }
 
-Exit status: 0 installed; 1 not, and the node is as before; 2 not understood.
+Exit status: 0 installed; 1 not, and the node is as before, but for --require-first; 2 not understood.
 
 Examples:
   slash32 install --pod-cidr 10.20.1.0/24 --plan
@@ -63,6 +64,7 @@ const OPTIONS = {
   mtu: { type: "string" },
   "log-file": { type: "string" },
   conflist: { type: "string" },
+  "require-first": { type: "boolean" },
   timeout: { type: "string" },
   plan: { type: "boolean" },
   json: { type: "boolean" },
@@ -79,11 +81,19 @@ export const install: Command = {
     const installation = prepare(values, terminal, host);
     const dropped = droppedPlugins(installation); // as long as the list before is there
     const lines = values.plan ? changes(installation).map(planned) : perform(installation);
-    lines.push(...dropped, ...earlierLists(installation));
+    const earlier = earlierLists(installation);
+    lines.push(...dropped, ...earlier.map(({ isInstead, ...line }) => line));
     const { facts, mtu } = installation;
     const podCIDRs = Object.values(facts.podCidrs);
     const paint = painter(terminal.colours);
     terminal.out(values.json ? forPrograms(lines, { podCIDRs, mtu }) : forPeople(lines, paint));
+    const instead = earlier.find(({ isInstead }) => isInstead);
+    if (values["require-first"] && instead) {
+      const advice = "take it away, or have ours come before it by --conf-name";
+      throw new Error(
+        `Cannot serve pods from ${installation.confName}: ${instead.path} ${instead.words}; ${advice}`,
+      );
+    }
     return Exit.ok;
   },
 };

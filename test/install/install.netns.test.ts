@@ -319,6 +319,30 @@ describe("lists beside ours", () => {
     expect(node.read("/etc/cni/net.d/05-other.conflist")).toBe(OTHER);
   });
 
+  test("that come first make it fail where ours has to be the first, with all in place", () => {
+    using node = new InstallNode();
+    const args = ["--pod-cidr", POD_CIDR, "--require-first"];
+    for (const type of ["multus", "multus-shim"]) {
+      node.write(
+        "/etc/cni/net.d/00-multus.conf",
+        JSON.stringify({ cniVersion: "0.3.1", name: "multus", type }),
+      );
+      expect(installed(node, args)).toContain("00-multus.conf");
+    }
+    node.write("/etc/cni/net.d/05-other.conflist", OTHER);
+    const { stdout, stderr, exitCode } = node.install(args);
+    expect({ stderr, exitCode }).toEqual({
+      exitCode: 1,
+      stderr:
+        "slash32 install: Cannot serve pods from 10-slash32.conflist: /etc/cni/net.d/05-other.conflist comes first: " +
+        'runtimes take network "other" instead; take it away, or have ours come before it by --conf-name',
+    });
+    expect(stdout).toMatch(/^· list .* is so already/m);
+    node.write("/etc/cni/net.d/05-other.conflist", "{");
+    expect(node.install(args).stderr).toMatch(/cannot be loaded .*: containerd stops at it; take it away/);
+    expect(installed(node, [...args, "--conf-name", "01-slash32.conflist"])).not.toContain("05-other");
+  });
+
   test("that have its name are not replaced, unless they are of slash32 or of nobody", () => {
     using node = new InstallNode();
     node.write(CONFLIST, OTHER);
