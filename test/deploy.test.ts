@@ -88,20 +88,25 @@ describe("its containers", () => {
   });
 });
 
-test("before Kubernetes 1.30 all is the same, but that AppArmor is told by an annotation", () => {
+test("before Kubernetes 1.30 all is the same, but that AppArmor is told by an annotation, and seccomp keeps out of installing", () => {
   const [{ bases, patchesJson6902 }] = documents("kustomization.yaml", "before-1.30");
   expect({ bases, patchesJson6902 }).toEqual({
     bases: ["../base"],
     patchesJson6902: [
-      { path: "apparmor.yaml", target: { group: "apps", version: "v1", kind: "DaemonSet", name: "slash32" } },
+      { path: "security.yaml", target: { group: "apps", version: "v1", kind: "DaemonSet", name: "slash32" } },
     ],
   });
-  expect(documents("apparmor.yaml", "before-1.30").flat()).toEqual([
+  expect(documents("security.yaml", "before-1.30").flat()).toEqual([
     { op: "remove", path: "/spec/template/spec/initContainers/0/securityContext/appArmorProfile" },
     {
       op: "add",
       path: "/spec/template/metadata/annotations",
       value: { [`container.apparmor.security.beta.kubernetes.io/${installer.name}`]: "unconfined" },
+    },
+    {
+      op: "replace",
+      path: "/spec/template/spec/initContainers/0/securityContext/seccompProfile/type",
+      value: "Unconfined",
     },
   ]);
   // They would be replaced.
