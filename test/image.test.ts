@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { execaSync } from "execa";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { IMAGE, packSlash32 } from "../scripts/image.ts";
+import { ARCHITECTURES, executableFor } from "../scripts/release/files.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 
@@ -109,7 +110,7 @@ test("the Dockerfile says the same: files, entry point and labels", () => {
   const { archive, layers, image } = single();
 
   expect(dockerfile).toMatch(/^FROM scratch$/m);
-  const copied = Array.from(dockerfile.matchAll(/^COPY bin\/\S+ \/(\S+)$/gm), ([, path]) => path);
+  const copied = Array.from(dockerfile.matchAll(/^COPY \$\{EXECUTABLE\} \/(\S+)$/gm), ([, path]) => path);
   expect(copied).toEqual(archive.listed(layers[0]).map((line) => line.split(" ").at(-1)));
   expect(dockerfile.match(/^(COPY|ADD|RUN)\b/gm)).toHaveLength(copied.length);
   const [, entrypoint = ""] = /^ENTRYPOINT (.*)$/m.exec(dockerfile) ?? [];
@@ -119,4 +120,15 @@ test("the Dockerfile says the same: files, entry point and labels", () => {
     value,
   ]);
   expect(Object.fromEntries(labels)).toEqual(image.config.Labels);
+});
+
+test("the Dockerfile takes each architecture's own executable, and .dockerignore lets these through", () => {
+  const dockerfile = readFileSync(join(ROOT, "Dockerfile"), "utf8");
+  const [, path = ""] = /^ARG TARGETARCH\nARG EXECUTABLE=(.*)$/m.exec(dockerfile) ?? [];
+  const architectures = Object.keys(ARCHITECTURES);
+  const executables = architectures.map((name) => path.replace("$" + "{TARGETARCH}", name));
+  expect(executables).toEqual(architectures.map(executableFor));
+  const ignored = readFileSync(join(ROOT, ".dockerignore"), "utf8").trim().split("\n");
+  const byHand = Array.from(dockerfile.matchAll(/--build-arg EXECUTABLE=(\S+)/g), ([, file]) => file);
+  expect(ignored).toEqual(["*", ...[...byHand, ...executables].map((file) => `!${file}`)]);
 });
