@@ -16,6 +16,13 @@ import { lookFor } from "./plugins.ts";
 export const NETWORK = "podnet";
 const POD_CIDR = { 4: "usePodCidr", 6: "usePodCidrIPv6" } as const;
 
+/** What a list says itself that somebody brings. */
+const LISTS_OWN = [
+  ["network", "--network"],
+  ["cniVersion", "--cni-version"],
+  ["logFile", "--log-file"],
+] as const;
+
 export interface ListWish {
   /** Of the operator's list, which then says all the rest. */
   readonly file: string | undefined;
@@ -55,9 +62,11 @@ function composed({ network = NETWORK, podCidrs, placesFor, ...asked }: ListWish
 }
 
 function operators({ placesFor, ...wish }: ListWish, path: string) {
-  for (const option of ["network", "cniVersion", "logFile"] as const) {
-    if (wish[option] !== undefined)
-      throw new UsageError(`${JSON.stringify(wish[option])} is for the list to say, which --conflist gives`);
+  for (const [key, option] of LISTS_OWN) {
+    if (wish[key] !== undefined)
+      throw new UsageError(
+        `${option} ${JSON.stringify(wish[key])} is for the list to say, which --conflist gives`,
+      );
   }
   const unusable = (reason: string) => new Error(`Cannot use ${path}: ${reason}`);
   const file = readConfFile(new Files("/"), path, "list.conflist");

@@ -4,6 +4,7 @@ import { parsePrefix } from "../address.ts";
 import { UsageError } from "../cli/command.ts";
 import { type Node, parseNode } from "../cni/node.ts";
 import { readText } from "../files.ts";
+import type { PodCidrs } from "../ipam/range.ts";
 import { type NodeLookup, nodeInKubernetes } from "./kubernetes.ts";
 
 export const POD_CIDR_VARIABLE = "SLASH32_POD_CIDR";
@@ -13,6 +14,8 @@ export interface Facts extends Node {
   readonly runtime?: string | undefined;
 }
 
+const NOTHING: Facts = { podCidrs: {}, mtu: undefined };
+
 export interface FactSources {
   readonly podCidrs: readonly string[] | undefined;
   readonly nodeFile: string | undefined;
@@ -21,20 +24,26 @@ export interface FactSources {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** Throws a UsageError for what is no CIDR; waits for Kubernetes. Where nobody tells anything, nothing is known. */
+/**
+ * Throws a UsageError for what is no CIDR; waits for Kubernetes. Where nobody tells anything, nothing is known. The MTU is
+ * the node file's, whoever tells the CIDRs.
+ */
 export function learnFacts({ podCidrs, nodeFile, kubernetes, environment }: FactSources): Facts {
-  if (podCidrs !== undefined) return told(podCidrs, "--pod-cidr");
+  const file = nodeFile === undefined ? NOTHING : parseNode(readText(nodeFile), nodeFile);
+  const { mtu } = file;
+  if (podCidrs !== undefined) return { podCidrs: told(podCidrs, "--pod-cidr"), mtu };
   const variable = environment[POD_CIDR_VARIABLE];
-  if (variable) return told(variable.split(/[\s,]+/).filter(Boolean), POD_CIDR_VARIABLE);
-  if (nodeFile !== undefined) return parseNode(readText(nodeFile), nodeFile);
+  const inVariable = variable?.split(/[\s,]+/).filter(Boolean) ?? [];
+  if (inVariable.length > 0) return { podCidrs: told(inVariable, POD_CIDR_VARIABLE), mtu };
+  if (Object.keys(file.podCidrs).length > 0) return file;
   if (kubernetes !== undefined) {
     const { podCidrs: assigned, runtime } = nodeInKubernetes(kubernetes, environment);
-    return { ...told(assigned, "Kubernetes"), runtime };
+    return { podCidrs: told(assigned, "Kubernetes"), mtu, runtime };
   }
-  return { podCidrs: {}, mtu: undefined };
+  return file;
 }
 
-function told(cidrs: readonly string[], source: string): Node {
+function told(cidrs: readonly string[], source: string): PodCidrs {
   const podCidrs: Partial<Record<Family, string>> = {};
   for (const cidr of cidrs) {
     const family = parsePrefix(cidr)?.address.family;
@@ -43,5 +52,5 @@ function told(cidrs: readonly string[], source: string): Node {
       throw new UsageError(`${source} is ${JSON.stringify(cidr)}, expected ${expected}`);
     podCidrs[family] = cidr;
   }
-  return { podCidrs, mtu: undefined };
+  return podCidrs;
 }

@@ -28,7 +28,7 @@ removed for trial, the list that tells the runtime. What is so already is left. 
 The node's pod CIDRs, from the first that tells:
   --pod-cidr CIDR       may be repeated, once for each family
   $${POD_CIDR_VARIABLE}      in the environment, separated by commas
-  --node-file FILE      of the form of node.json, which may tell the MTU, too
+  --node-file FILE      of the form of node.json; its MTU counts also where another tells the CIDRs. Not below --root
   --from-kubernetes     the Node object named in $NODE_NAME, with the pod's service account; waits until it has some
 
 Options:
@@ -39,7 +39,7 @@ ${PLACE_HELP}
                         not tell which runtime that is, at most 1.0.0
   --mtu N               of pods (default: that of the interface which the host's default route leaves by)
   --log-file FILE       where each verb writes a line
-  --conflist FILE       install this list; the three above and --network are then for it to say
+  --conflist FILE       install this list, which then says the network, its version and its log itself. Not below --root
   --require-first       fail where a runtime takes another list instead, other than Multus's; all is installed then
   --timeout TIME        how long to wait for Kubernetes, such as 90s or 5m (default ${TIMEOUT})
   --plan                tell what would be done, and change nothing

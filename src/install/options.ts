@@ -13,7 +13,7 @@ export const PLACE_OPTIONS = {
   "state-dir": { type: "string" },
 } as const;
 
-export const PLACE_HELP = `  --root DIR            the node's root, as in a pod that mounts / at DIR (default /); all other paths are the node's own
+export const PLACE_HELP = `  --root DIR            the node's root, as in a pod that mounts / at DIR (default /); the directories below are its own
   --cni-bin-dir DIR     the runtime's plugins (default ${BIN_DIR})
   --cni-conf-dir DIR    the runtime's configuration (default ${CONF_DIR})
   --state-dir DIR       leases and node.json (default ${DEFAULT_STATE_DIR})`;

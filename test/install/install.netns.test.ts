@@ -210,9 +210,11 @@ describe("who tells the pod CIDRs", () => {
   test("first the arguments, then the environment, then a file", () => {
     expect(tell(["--pod-cidr", POD_CIDR, "--node-file", "FILE"], env)).toMatchObject({
       podCIDRs: [POD_CIDR],
+      mtu: 1300,
     });
     expect(tell(["--node-file", "FILE"], env)).toMatchObject({
       podCIDRs: ["10.20.2.0/24", "fd00:20:2::/64"],
+      mtu: 1300,
     });
     expect(tell(["--node-file", "FILE"])).toEqual({ podCIDRs: ["10.20.3.0/24"], mtu: 1300 });
     expect(tell(["--node-file", "FILE", "--mtu", "1400"])).toMatchObject({ mtu: 1400 });
@@ -474,7 +476,12 @@ test.each([
   [["--pod-cidr", POD_CIDR, "--conf-name", "x.conf"], /--conf-name is "x\.conf"/],
   [["--pod-cidr", POD_CIDR, "--cni-version", "2.0.0"], /--cni-version is "2\.0\.0"/],
   [["--pod-cidr", POD_CIDR, "--network", "a/b"], /name is "a\/b"/],
-  [["--pod-cidr", POD_CIDR, "--conflist", "x", "--network", "y"], /"y" is for the list to say/],
+  [
+    ["--pod-cidr", POD_CIDR, "--conflist", "x", "--network", "y"],
+    /--network "y" is for the list to say, which --conflist gives/,
+  ],
+  [["--pod-cidr", POD_CIDR, "--conflist", "x", "--cni-version", "1.0.0"], /--cni-version "1\.0\.0" is for/],
+  [["--pod-cidr", POD_CIDR, "--conflist", "x", "--log-file", "/l"], /--log-file "\/l" is for/],
   [["please"], /install takes no "please"/],
 ])("%j is not understood: exit status 2, and nothing is changed", (args, words) => {
   using node = new InstallNode();

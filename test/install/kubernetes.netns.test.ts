@@ -75,6 +75,13 @@ test.each([
   expect(JSON.parse(node.read(CONFLIST))).toMatchObject({ cniVersion });
 });
 
+test("are asked for where a node file tells the MTU alone", () => {
+  server.serve(PATH, { body: { spec: { podCIDR: "10.20.4.0/24" } } });
+  node.write("/mtu.json", '{ "mtu": 1300 }');
+  expect(install({}, "--node-file", node.at("/mtu.json"))).toMatchObject({ exitCode: 0, stderr: "" });
+  expect(JSON.parse(node.read("/run/slash32/node.json"))).toEqual({ podCIDRs: ["10.20.4.0/24"], mtu: 1300 });
+});
+
 test("are waited for, and whoever watches is told", async () => {
   server.serve(PATH, { body: { spec: {} } });
   const command = [EXECUTABLE, "install", "--root", node.root, "--from-kubernetes", "--timeout", "20s"];
