@@ -43,3 +43,10 @@ export function readArguments<const O extends Options>(args: readonly string[], 
     throw new UsageError((error as Error).message);
   }
 }
+
+/** Options of a command that has no positional arguments; throws a UsageError for these, too, in the command's name. */
+export function readOptions<const O extends Options>(command: string, args: readonly string[], options: O) {
+  const { values, positionals } = readArguments(args, options);
+  if (positionals.length > 0) throw new UsageError(`${command} takes no ${JSON.stringify(positionals[0])}`);
+  return values;
+}

@@ -4,7 +4,7 @@ import { readNode } from "../cni/node.ts";
 import { absolutePath } from "../directories.ts";
 import { assertUsable, composeList } from "../install/list.ts";
 import { BIN_DIR, readPlaces } from "../install/options.ts";
-import { type Command, Exit, readArguments, UsageError } from "./command.ts";
+import { type Command, Exit, readOptions } from "./command.ts";
 
 const DEFAULT_NAME = "podnet";
 
@@ -34,8 +34,7 @@ Examples:
   slash32 conflist --pod-cidr 10.20.1.0/24 --pod-cidr fd00:20:1::/64 --bin-dir /usr/lib/cni
 `,
   run(args, terminal) {
-    const { values, positionals } = readArguments(args, OPTIONS);
-    if (positionals.length > 0) throw new UsageError(`conflist takes no ${JSON.stringify(positionals[0])}`);
+    const values = readOptions("conflist", args, OPTIONS);
     const { "bin-dir": binDir } = values;
     const list = composeList({
       name: values.name ?? DEFAULT_NAME,

@@ -1,5 +1,5 @@
 // slash32 install: puts the executable, what is true of this node, and a configuration list in their places.
-import { type Command, Exit, readArguments, type Terminal, UsageError } from "../cli/command.ts";
+import { type Command, Exit, readOptions, type Terminal, UsageError } from "../cli/command.ts";
 import { painter } from "../cli/paint.ts";
 import type { NetconfDocument } from "../cni/netconf.ts";
 import type { CniVersion } from "../cni/version.ts";
@@ -70,13 +70,12 @@ const OPTIONS = {
   json: { type: "boolean" },
 } as const;
 
-type Values = ReturnType<typeof readArguments<typeof OPTIONS>>["values"];
+type Values = ReturnType<typeof readOptions<typeof OPTIONS>>;
 
 export const install: Command = {
   help: HELP,
   run(args, terminal) {
-    const { values, positionals } = readArguments(args, OPTIONS);
-    if (positionals.length > 0) throw new UsageError(`install takes no ${JSON.stringify(positionals[0])}`);
+    const values = readOptions("install", args, OPTIONS);
     using host = Namespace.current();
     const installation = prepare(values, terminal, host);
     const dropped = droppedPlugins(installation); // as long as the list before is there

@@ -1,5 +1,5 @@
 // slash32 uninstall: removes all that is of slash32 on this node, and tells what remains.
-import { type Command, Exit, readArguments, type Terminal, UsageError } from "../cli/command.ts";
+import { type Command, Exit, readOptions, type Terminal } from "../cli/command.ts";
 import { painter } from "../cli/paint.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { dirname } from "../paths.ts";
@@ -46,8 +46,7 @@ const OPTIONS = {
 export const uninstall: Command = {
   help: HELP,
   run(args, terminal) {
-    const { values, positionals } = readArguments(args, OPTIONS);
-    if (positionals.length > 0) throw new UsageError(`uninstall takes no ${JSON.stringify(positionals[0])}`);
+    const values = readOptions("uninstall", args, OPTIONS);
     const places = readPlaces(values);
     const { force = false, "cni-conf-dir": confDir } = values;
     const wish = { places, force, isConfDirTold: confDir !== undefined };

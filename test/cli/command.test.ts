@@ -1,6 +1,6 @@
 // What commands for people have in common.
 import { expect, test } from "vitest";
-import { readArguments, UsageError, wordsOf } from "../../src/cli/command.ts";
+import { readArguments, readOptions, UsageError, wordsOf } from "../../src/cli/command.ts";
 import { thrown } from "../helpers/thrown.ts";
 
 test("an error that came on the way out of another hides neither", () => {
@@ -34,4 +34,12 @@ test("options are read as Node reads them, and what is none is a UsageError", ()
   for (const args of [["--nonsense"], ["--json=yes"], ["--pod-cidr"], ["-x"]]) {
     expect(thrown(() => read(...args))).toBeInstanceOf(UsageError);
   }
+});
+
+test("a command without operands refuses them in its name", () => {
+  const options = { json: { type: "boolean" } } as const;
+  expect(readOptions("plan", ["--json"], options)).toEqual({ json: true });
+  const refusal = thrown(() => readOptions("plan", ["--json", "demo"], options));
+  expect(refusal).toBeInstanceOf(UsageError);
+  expect(wordsOf(refusal)).toBe('plan takes no "demo"');
 });

@@ -246,6 +246,7 @@ describe("what it is told", () => {
     ["no sandbox", [], /Cannot plan without a sandbox: give --netns PATH/],
     ["an impossible name", ["--netns", "/x", "--ifname", "a/b"], /Cannot use CNI_IFNAME="a\/b"/],
     ["an unknown option", ["--nets", "x"], /Unknown option '--nets'/],
+    ["an operand", ["--netns", "/x", "demo"], /plan takes no "demo"/],
   ])("%s is exit status 2", (_, options, words) => {
     using host = new TestHost();
     const { exitCode, stderr } = slash32(host, ["plan", ...options], { input: netconf(host) });

@@ -2,7 +2,7 @@
 import { absolutePath } from "../../directories.ts";
 import { readText } from "../../files.ts";
 import { VERSION } from "../../generated/version.ts";
-import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
+import { type Command, Exit, readOptions, type Terminal } from "../command.ts";
 import { Node } from "../node/node.ts";
 import { painter } from "../paint.ts";
 import { type Check, counted, unable, type Verdict } from "./check.ts";
@@ -44,8 +44,7 @@ const OPTIONS = {
 export const doctor: Command = {
   help: HELP,
   run(args, terminal: Terminal) {
-    const { values, positionals } = readArguments(args, OPTIONS);
-    if (positionals.length > 0) throw new UsageError(`doctor takes no ${JSON.stringify(positionals[0])}`);
+    const values = readOptions("doctor", args, OPTIONS);
     const absolute = (path: string | undefined) => (path === undefined ? undefined : absolutePath(path));
     using node = new Node({
       root: absolutePath(values.root ?? "/"),

@@ -1,6 +1,6 @@
 // slash32 log: what the verbs wrote down, for people.
 import { sleep } from "../../libc.ts";
-import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
+import { type Command, Exit, readOptions, type Terminal, UsageError } from "../command.ts";
 import { isOurs, readConfDir } from "../node/configuration.ts";
 import { Files } from "../node/files.ts";
 import { painter } from "../paint.ts";
@@ -51,8 +51,7 @@ Examples:
   slash32 log --follow --json | jq -c 'select(.ms > 100) | [.time, .pod, .ms, .slowest]'
 `,
   run(args, terminal) {
-    const { values, positionals } = readArguments(args, OPTIONS);
-    if (positionals.length > 0) throw new UsageError(`log takes no ${JSON.stringify(positionals[0])}`);
+    const values = readOptions("log", args, OPTIONS);
     const files = values.file ?? configuredFiles(values["cni-conf-dir"] ?? DEFAULT_CONF_DIR);
     const missing = files.find((file) => !isThere(file));
     // Who follows may be there before the first verb.

@@ -3,7 +3,7 @@
 import { type Address, parseAddress } from "../../address.ts";
 import { CniError } from "../../cni/error.ts";
 import { type Environment, type Request, readRequest } from "../../cni/request.ts";
-import { type Command, Exit, readArguments, type Terminal, UsageError } from "../command.ts";
+import { type Command, Exit, readOptions, type Terminal, UsageError } from "../command.ts";
 import { readConfiguration } from "../configuration.ts";
 import { painter } from "../paint.ts";
 import { planAdd } from "./intent.ts";
@@ -37,7 +37,7 @@ Examples:
   slash32 plan --netns demo < netconf.json | sh
 `,
   run(args, terminal) {
-    const { values } = readArguments(args, OPTIONS);
+    const values = readOptions("plan", args, OPTIONS);
     const request = requestFrom(values, terminal.environment);
     const addresses = (values.address ?? []).map(addressFrom);
     const planned = planAdd(request, readConfiguration(terminal.input()), addresses);
