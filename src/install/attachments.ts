@@ -1,6 +1,14 @@
 // The attachments on a node, as items of what is to go: recorded ones as a runtime's DEL would take them away, and host
 // ends that no store tells of.
-import { type Address, hostPrefix, samePrefix } from "../address.ts";
+import {
+  type Address,
+  contains,
+  formatAddress,
+  formatPrefix,
+  hostPrefix,
+  type Prefix,
+  samePrefix,
+} from "../address.ts";
 import { attachmentKey } from "../attachment.ts";
 import { type ConfFile, ownPart } from "../cli/node/configuration.ts";
 import { readStored } from "../cli/node/store-file.ts";
@@ -14,6 +22,7 @@ import { deleteRoute } from "../datapath/rtnetlink/route.ts";
 import type { Holding } from "../ipam/lease.ts";
 import { listStores } from "../ipam/store.ts";
 import type { Places } from "./places.ts";
+import type { Line } from "./report.ts";
 
 /** Something on the node, to be told and removed. */
 export interface Attached {
@@ -57,6 +66,19 @@ export function attachmentsOn(
       };
     }),
   ];
+}
+
+/** Pods of the network with addresses in none of these subnets: no other node sends to them any more. */
+export function podsOutside(places: Places, network: string, subnets: readonly Prefix[]): Line[] {
+  const stored = readStored(places.seen(places.stateDir), network);
+  const holdings = stored.kind === "read" ? stored.holdings : [];
+  const ranges = subnets.map(formatPrefix).join(", ");
+  return holdings.flatMap(({ attachment, pod, addresses }) => {
+    const strange = addresses.filter((address) => !subnets.some((subnet) => contains(subnet, address)));
+    if (strange.length === 0) return [];
+    const words = `holds ${strange.map(formatAddress).join(", ")}, not in ${ranges}: delete the pod`;
+    return [{ what: "pod", path: pod ?? attachmentKey(attachment), kind: "warning", words }];
+  });
 }
 
 /** Also those that lead elsewhere by now: that they are ours only the lease tells, which is about to go. */

@@ -1,5 +1,5 @@
 // Which list is installed: one of ours, or the operator's own; and whether ADD could work with it on this node.
-import { type Family, parsePrefix } from "../address.ts";
+import { type Family, type Prefix, parsePrefix } from "../address.ts";
 import { UsageError } from "../cli/command.ts";
 import { ownPart, readConfFile } from "../cli/node/configuration.ts";
 import { Files } from "../cli/node/files.ts";
@@ -46,11 +46,17 @@ export function chooseList(wish: ListWish): { readonly list: List; readonly plac
 
 /** Of the addresses that a pod gets; IPv4 where another IPAM plugin gives them. */
 export function familiesOf(list: List, podCidrs: PodCidrs): Family[] {
+  const sets = subnetsOf(list, podCidrs);
+  return sets ? sets.flatMap(([first]) => first?.address.family ?? []) : [4];
+}
+
+/** Of the ranges that our own leases are from, set by set; undefined where another IPAM plugin gives the addresses. */
+export function subnetsOf(list: List, podCidrs: PodCidrs): Prefix[][] | undefined {
   const resolved = withPodCidrs(list, podCidrs);
-  if (!hasOwnRanges(resolved)) return [4];
+  if (!hasOwnRanges(resolved)) return undefined;
   const { subnet, ranges = [] } = ipamOf(resolved);
-  const first = [...(subnet === undefined ? [] : [subnet]), ...ranges.map((set) => set[0]?.subnet)];
-  return first.flatMap((cidr) => parsePrefix(cidr ?? "")?.address.family ?? []);
+  const sets = [...(subnet === undefined ? [] : [[{ subnet }]]), ...ranges];
+  return sets.map((set) => set.flatMap((range) => parsePrefix(range.subnet) ?? []));
 }
 
 function composed({ network = NETWORK, podCidrs, placesFor, ...asked }: ListWish) {

@@ -6,9 +6,10 @@ import type { CniVersion } from "../cni/version.ts";
 import { egressMtu } from "../datapath/egress.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { absolutePath } from "../directories.ts";
+import { podsOutside } from "./attachments.ts";
 import { carryOut, type Trial } from "./carry-out.ts";
 import { type Change, changes, droppedPlugins, earlierLists, type Installation } from "./changes.ts";
-import { chooseList, familiesOf, NETWORK } from "./choose-list.ts";
+import { chooseList, familiesOf, NETWORK, subnetsOf } from "./choose-list.ts";
 import { learnFacts, POD_CIDR_VARIABLE } from "./facts.ts";
 import { PLACE_HELP, PLACE_OPTIONS, readPlaces } from "./options.ts";
 import { forPeople, forPrograms, type Line } from "./report.ts";
@@ -81,7 +82,7 @@ export const install: Command = {
     const dropped = droppedPlugins(installation); // as long as the list before is there
     const lines = values.plan ? changes(installation).map(planned) : perform(installation);
     const earlier = earlierLists(installation);
-    lines.push(...dropped, ...earlier.map(({ isInstead, ...line }) => line));
+    lines.push(...dropped, ...outside(installation), ...earlier.map(({ isInstead, ...line }) => line));
     const { facts, mtu } = installation;
     const podCIDRs = Object.values(facts.podCidrs);
     const paint = painter(terminal.colours);
@@ -147,6 +148,12 @@ function perform(installation: Installation): Line[] {
     words: `passed in ${tookMs.toFixed(0)} ms`,
   };
   return [tried, ...all.map(done)];
+}
+
+/** A node that comes back under other CIDRs without a reboot has pods of the ones before. */
+function outside({ places, list, facts }: Installation): Line[] {
+  const subnets = subnetsOf(list, facts.podCidrs);
+  return subnets ? podsOutside(places, list.name, subnets.flat()) : [];
 }
 
 function planned(change: Change): Line {

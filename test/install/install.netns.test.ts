@@ -242,6 +242,21 @@ describe("a node that has slash32", () => {
     expect(JSON.parse(node.read(NODE_FILE))).toMatchObject({ podCIDRs: ["10.20.9.0/24"] });
   });
 
+  test("is told of pods whose addresses are not in its new pod CIDR", () => {
+    using node = new InstallNode();
+    const both = ["--pod-cidr", POD_CIDR, "--pod-cidr", "fd00:20:1::/64"];
+    installed(node, both);
+    node.pod("web-0");
+    expect(installed(node, both)).not.toContain("!");
+    const words =
+      /^! pod {9}default\/web-0 +holds 10\.20\.1\.2, not in 10\.20\.9\.0\/24, fd00:20:1::\/64: delete the pod$/m;
+    const moved = ["--pod-cidr", "10.20.9.0/24", "--pod-cidr", "fd00:20:1::/64"];
+    expect(installed(node, [...moved, "--plan"])).toMatch(words);
+    expect(installed(node, moved)).toMatch(words);
+    node.runtime().del({ containerId: "web-0" });
+    expect(installed(node, moved)).not.toContain("!");
+  });
+
   test("is told of a plugin that its list had, and has not any more", () => {
     using node = new InstallNode();
     node.plugins("portmap", "bandwidth");
