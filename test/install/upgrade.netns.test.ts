@@ -150,7 +150,8 @@ describe("what 0.1.0 wrote", () => {
       const addresses = eth0?.addr_info.flatMap(({ local }) => local ?? []); // iproute2 leaves an empty object for fe80::
       expect(addresses).toEqual([`10.20.1.${last}`, `fd00:20:1::${last}`]);
     }
-    const again = install(node, EXECUTABLE, "--log-file", "/var/log/slash32.log");
+    const said = ["--log-file", "/var/log/slash32.log", "--cni-version", "1.1.0"];
+    const again = install(node, EXECUTABLE, ...said);
     expect(again).toMatch(/· executable .*\n· node file .*\n· list /);
     for (const name of ["first", "second", "third", "fourth"]) node.runtime().del({ containerId: name });
     expect(node.uninstall()).toMatchObject({ exitCode: 0 });
