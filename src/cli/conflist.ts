@@ -2,9 +2,9 @@
 import { DEFAULT_STATE_DIR } from "../cni/netconf.ts";
 import { readNode } from "../cni/node.ts";
 import { absolutePath } from "../directories.ts";
-import { assertUsable, composeList } from "../install/list.ts";
+import { composeList, refusalOf } from "../install/list.ts";
 import { BIN_DIR, readPlaces } from "../install/options.ts";
-import { type Command, Exit, readOptions } from "./command.ts";
+import { type Command, Exit, readOptions, UsageError } from "./command.ts";
 
 const DEFAULT_NAME = "podnet";
 
@@ -43,8 +43,10 @@ Examples:
       cniVersion: values["cni-version"],
       logFile: values["log-file"],
     });
-    const remark = assertUsable(list, DEFAULT_STATE_DIR);
-    if (remark !== undefined) terminal.err(`slash32 conflist: until then, ADD says: ${remark}\n`);
+    const refusal = refusalOf(list, DEFAULT_STATE_DIR, readNode(DEFAULT_STATE_DIR).mtu);
+    // What the node file does not tell yet it may tell later.
+    if (refusal && refusal.reason !== "PodCidrUnknown") throw new UsageError(refusal.message);
+    if (refusal) terminal.err(`slash32 conflist: until then, ADD says: ${refusal.message}\n`);
     terminal.out(`${JSON.stringify(list, undefined, 2)}\n`);
     return Exit.ok;
   },

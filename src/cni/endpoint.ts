@@ -39,17 +39,25 @@ export function mtuOf(document: NetconfDocument, host: Namespace): number {
 
 /** The MTU asked for, else the node's; `undefined` where neither tells. Throws a CniError 7 for one that cannot be. */
 export function toldMtu(document: NetconfDocument, stateDir: string): number | undefined {
-  const { mtu = 0 } = document;
+  return askedMtu(document) ?? readNode(stateDir).mtu;
+}
+
+function askedMtu({ mtu = 0 }: NetconfDocument): number | undefined {
   if (mtu >= LEAST_MTU) return mtu;
   if (mtu !== 0) refuse([{ key: "mtu", value: mtu, expected: `0, or at least ${LEAST_MTU}` }]);
-  return readNode(stateDir).mtu;
+  return undefined;
 }
 
 /**
- * Throws what ADD would say of this configuration with this MTU, whatever the pod. What another IPAM plugin would give
- * is not known.
+ * Throws what ADD would say of this configuration, whatever the pod, on a node with this MTU. What another IPAM plugin
+ * would give is not known.
  */
-export function assertServable(document: NetconfDocument, stateDir: string, mtu: number | undefined): void {
+export function assertServable(
+  document: NetconfDocument,
+  stateDir: string,
+  nodeMtu: number | undefined,
+): void {
+  const mtu = askedMtu(document) ?? nodeMtu;
   configuredRoutes(document);
   ipamRoutes(document);
   const families = configuredRanges(document, stateDir).flatMap((set) => set.map(({ family }) => family));

@@ -9,7 +9,7 @@ import { absolutePath } from "../directories.ts";
 import { readText } from "../files.ts";
 import { type PodCidrs, podCidrFamily } from "../ipam/range.ts";
 import { join } from "../paths.ts";
-import { assertUsable, composeList, type List } from "./list.ts";
+import { composeList, type List, refusalOf } from "./list.ts";
 import type { Places } from "./places.ts";
 import { lookFor } from "./plugins.ts";
 
@@ -30,6 +30,8 @@ export interface ListWish {
   readonly cniVersion: string | undefined;
   readonly logFile: string | undefined;
   readonly podCidrs: PodCidrs;
+  /** Of pods, unless the list tells another. */
+  readonly mtu: number | undefined;
   /** As Kubernetes names it; absent where nobody knows. */
   readonly runtime: string | undefined;
   /** Where everything is, if the list has this state directory. */
@@ -40,7 +42,9 @@ export interface ListWish {
 export function chooseList(wish: ListWish): { readonly list: List; readonly places: Places } {
   const { list, places } = wish.file === undefined ? composed(wish) : operators(wish, wish.file);
   const resolved = withPodCidrs(list, wish.podCidrs);
-  if (hasOwnRanges(resolved)) assertUsable(resolved, places.stateDir);
+  const refusal = refusalOf(resolved, places.stateDir, wish.mtu)?.message;
+  if (refusal !== undefined)
+    throw wish.file === undefined ? new UsageError(refusal) : unusable(wish.file, refusal);
   return { list, places };
 }
 
@@ -74,19 +78,22 @@ function operators({ placesFor, ...wish }: ListWish, path: string) {
         `${option} ${JSON.stringify(wish[key])} is for the list to say, which --conflist gives`,
       );
   }
-  const unusable = (reason: string) => new Error(`Cannot use ${path}: ${reason}`);
   const file = readConfFile(new Files("/"), path, "list.conflist");
-  if (file.broken !== undefined) throw unusable(file.broken);
+  if (file.broken !== undefined) throw unusable(path, file.broken);
   const part = ownPart(file);
-  if (part === undefined) throw unusable("none of its plugins has the type slash32");
-  if (part.refusal !== undefined) throw unusable(part.refusal);
+  if (part === undefined) throw unusable(path, "none of its plugins has the type slash32");
+  if (part.refusal !== undefined) throw unusable(path, part.refusal);
   const stateDir = part.netconf?.document.stateDir ?? DEFAULT_STATE_DIR;
   const places = placesFor(stateDir);
   if (places.stateDir !== absolutePath(stateDir))
-    throw unusable(`its stateDir is ${stateDir}, not ${places.stateDir}`);
+    throw unusable(path, `its stateDir is ${stateDir}, not ${places.stateDir}`);
   const list = JSON.parse(readText(path)) as List;
   assertPresent(list, places);
   return { places, list };
+}
+
+function unusable(path: string, reason: string): Error {
+  return new Error(`Cannot use ${path}: ${reason}`);
 }
 
 /** A runtime calls a node ready whose plugins are missing, and fails at the first pod. */

@@ -106,7 +106,7 @@ function prepare(values: Values, { environment, err }: Terminal, host: Namespace
       `--conf-name is ${JSON.stringify(confName)}, expected a name such as "${CONF_NAME}"`,
     );
   }
-  const mtu = readMtu(values.mtu);
+  const asked = readMtu(values.mtu);
   const timeoutMs = readTime(values.timeout ?? TIMEOUT);
   const progress = (line: string) => err(`slash32 install: ${line}\n`);
   const facts = learnFacts({
@@ -115,16 +115,18 @@ function prepare(values: Values, { environment, err }: Terminal, host: Namespace
     kubernetes: values["from-kubernetes"] ? { timeoutMs, progress } : undefined,
     environment,
   });
+  const mtu = asked ?? facts.mtu ?? egressMtu(host);
   const { list, places } = chooseList({
     file: values.conflist === undefined ? undefined : absolutePath(values.conflist),
     network: values.network,
     cniVersion: values["cni-version"],
     logFile: values["log-file"],
     podCidrs: facts.podCidrs,
+    mtu,
     runtime: facts.runtime,
     placesFor: (stateDir) => readPlaces(values, stateDir),
   });
-  return { places, confName, list, facts, mtu: mtu ?? facts.mtu ?? egressMtu(host) };
+  return { places, confName, list, facts, mtu };
 }
 
 function perform(installation: Installation): Line[] {

@@ -1,9 +1,9 @@
 // A configuration list: slash32 and what usually follows it, in a version that all of them and the runtime speak.
 import { UsageError } from "../cli/command.ts";
 import type { PluginEntry } from "../cli/node/configuration.ts";
+import { assertServable } from "../cni/endpoint.ts";
 import { CniError } from "../cni/error.ts";
 import { DEFAULT_STATE_DIR, readNetconf, validDocument } from "../cni/netconf.ts";
-import { rangeSets } from "../cni/source.ts";
 import { atLeast, isSupported, SUPPORTED_VERSIONS } from "../cni/version.ts";
 import { runDelegate } from "../ipam/delegate.ts";
 import { join } from "../paths.ts";
@@ -69,18 +69,19 @@ function ownEntry({ subnets, logFile, places }: Pick<ListWishes, "subnets" | "lo
   };
 }
 
-/**
- * Refuses what ADD would refuse (UsageError), but for ranges that the node file in `stateDir` does not tell yet: returns
- * what ADD would say to these.
- */
-export function assertUsable({ plugins, ...head }: List, stateDir: string): string | undefined {
+/** What ADD would refuse it with, whatever the pod, on a node that has this state directory and this MTU. */
+export function refusalOf(
+  { plugins, ...head }: List,
+  stateDir: string,
+  nodeMtu: number | undefined,
+): CniError | undefined {
   const plugin = plugins.find(({ type }) => type === "slash32");
   try {
-    rangeSets(validDocument(readNetconf(JSON.stringify({ ...plugin, ...head }))), stateDir);
+    assertServable(validDocument(readNetconf(JSON.stringify({ ...plugin, ...head }))), stateDir, nodeMtu);
+    return undefined;
   } catch (error) {
-    if (!(error instanceof CniError)) throw error;
-    if (error.reason !== "PodCidrUnknown") throw new UsageError(error.message);
-    return error.message;
+    if (error instanceof CniError) return error;
+    throw error;
   }
 }
 

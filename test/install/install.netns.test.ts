@@ -411,6 +411,14 @@ describe("a list of the operator's own", () => {
       { ...own, plugins: [{ type: "slash32", mtu: "large", ipam: {} }] },
       /own\.json: InvalidConfig: .*mtu is "large"/,
     ],
+    [
+      "with routes that no ADD takes",
+      {
+        ...own,
+        plugins: [{ type: "slash32", ipam: { subnet: "usePodCidr", routes: [{ dst: "10.96.1.0/12" }] } }],
+      },
+      /ipam\.routes\[0\]\.dst is "10\.96\.1\.0\/12", expected no host bits set/,
+    ],
     ["with a plugin that is missing", own, /names "tuning", and \/opt\/cni\/bin\/tuning is no executable$/],
   ])("is refused: %s", (_, list, words) => {
     using node = new InstallNode();
@@ -438,14 +446,19 @@ describe("where it cannot be, the node is as before:", () => {
     installed(node);
     const runtime = node.runtime();
     const pod = node.pod("web-0", runtime);
+    node.write("/mute.json", JSON.stringify(mute));
     const before = node.files();
-    const args = ["--pod-cidr", "10.20.2.0/24", "--pod-cidr", "fd00:20:1::/64", "--mtu", "1000"];
-    const { exitCode, stderr } = node.install(args);
+    node.host.ip("route", "delete", "default");
+    const { exitCode, stderr } = node.install([
+      "--pod-cidr",
+      "10.20.2.0/24",
+      "--conflist",
+      node.at("/mute.json"),
+    ]);
     expect(exitCode).toBe(1);
-    expect(stderr).toMatch(
-      /^slash32 install: Cannot ADD a pod on trial: InvalidConfig: .*at least 1280 for IPv6[^\n]*$/,
-    );
+    expect(stderr).toMatch(/^slash32 install: Cannot ADD a pod on trial: KernelRefused: [^\n]*$/);
     expect(node.files()).toEqual(before);
+    node.host.ip("route", "add", "default", "via", "192.0.2.254");
     runtime.check({ containerId: "web-0", netns: pod });
   });
 
@@ -486,6 +499,7 @@ test.each([
   [["--pod-cidr", "10.20.1.0/24", "--pod-cidr", "10.20.2.0/24"], /expected one of each family/],
   [["--pod-cidr", "10.20.1.7/24"], /subnet is "10\.20\.1\.7\/24", expected/],
   [["--pod-cidr", POD_CIDR, "--mtu", "67"], /--mtu is "67", expected 68 to 65535/],
+  [["--pod-cidr", "fd00:20:1::/64", "--mtu", "1000"], /mtu is 1000, expected at least 1280 for IPv6/],
   [["--pod-cidr", POD_CIDR, "--timeout", "soon"], /--timeout is "soon", expected a time/],
   [["--pod-cidr", POD_CIDR, "--conf-name", "../x.conflist"], /--conf-name is "\.\.\/x\.conflist"/],
   [["--pod-cidr", POD_CIDR, "--conf-name", "x.conf"], /--conf-name is "x\.conf"/],
