@@ -1,7 +1,9 @@
 // STATUS: whether an ADD could be served now. Polled every few seconds: it is cheap and leaves no traces.
 import type { Family } from "../address.ts";
+import { findLink } from "../datapath/host.ts";
 import { Namespace } from "../datapath/netns.ts";
 import { readSysctl } from "../datapath/sysctl.ts";
+import type { Holding } from "../ipam/lease.ts";
 import { assertWritable, Store } from "../ipam/store.ts";
 import { assertServable, stateDirOf, toldMtu } from "./endpoint.ts";
 import { CniError, Code, toCniError } from "./error.ts";
@@ -24,16 +26,11 @@ export function status(request: Request, netconf: Netconf): void {
       // A store that is damaged is none that ADD could not go on with.
       using store = Store.read(stateDir, netconf.name, () => leasesInKernel(host, netconf.name));
       source.status(store);
-      if (!store.isEmpty()) assertForwarding(familiesOf(store, source), host);
+      assertForwarding(store, source, host);
     }
   } catch (error) {
     throw notReady(toCniError(error));
   }
-}
-
-/** Families of the addresses that pods have. */
-function familiesOf(store: Store, source: AddressSource): Set<Family> {
-  return new Set(store.list().flatMap((held) => source.recall(held).addresses.map(({ family }) => family)));
 }
 
 const FORWARDING: Readonly<Record<Family, string>> = {
@@ -41,13 +38,18 @@ const FORWARDING: Readonly<Record<Family, string>> = {
   6: "net/ipv6/conf/all/forwarding",
 };
 
-/** The first ADD of a family switches forwarding on; that it is off later cuts every pod off. */
-function assertForwarding(families: ReadonlySet<Family>, host: Namespace): void {
-  const off = [...families].map((family) => FORWARDING[family]).find((key) => readSysctl(host, key) === "0");
-  if (off === undefined) return;
-  const setting = off.replaceAll("/", ".");
-  const message = `Cannot forward packets of pods: ${setting} is 0; sysctl -w ${setting}=1`;
-  throw new CniError(Code.notReadyAndLimited, "ForwardingOff", message);
+/** That it is off, cuts off every pod of the family. The first ADD switches it on, before its host end goes up. */
+function assertForwarding(store: Store, source: AddressSource, host: Namespace): void {
+  const isCutOff = (held: Holding, family: Family) =>
+    source.recall(held).addresses.some((address) => address.family === family) &&
+    findLink(host, held.hostEnd)?.up === true;
+  for (const family of [4, 6] as const) {
+    if (readSysctl(host, FORWARDING[family]) !== "0") continue;
+    if (!store.list().some((held) => isCutOff(held, family))) continue;
+    const setting = FORWARDING[family].replaceAll("/", ".");
+    const message = `Cannot forward packets of pods: ${setting} is 0; sysctl -w ${setting}=1`;
+    throw new CniError(Code.notReadyAndLimited, "ForwardingOff", message);
+  }
 }
 
 /** A delegate's own word on its status is passed on; a wrong configuration stays one. */

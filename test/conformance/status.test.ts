@@ -158,6 +158,17 @@ test.each(FORWARDING.filter(([family]) => usable([family]).length > 0))(
   },
 );
 
+test("forwarding that is off cuts nobody off whose host end is not up yet: an ADD is at work, and will switch it on", () => {
+  using host = new TestHost();
+  using sandbox = new TestNetns();
+  const call = { host, netns: sandbox, netconf: netconf(host) };
+  const [end] = succeeded(add(call)).interfaces ?? [];
+  host.setSysctl("net.ipv4.ip_forward", 0);
+  refused(status(call), 51);
+  host.ip("link", "set", end?.name ?? "", "down");
+  silent(status(call));
+});
+
 test("a configuration that no ADD can use stays code 7", () => {
   using host = new TestHost();
   refused(status({ host, netconf: netconf(host, { mtu: "x" }) }), 7);
