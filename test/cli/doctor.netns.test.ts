@@ -99,6 +99,17 @@ type Fault = {
   readonly mends?: boolean;
 };
 
+/** A second interface that leads out. */
+function secondWay({ host }: TestNode, ...more: readonly string[]): void {
+  host.ipBatch(
+    "link add second0 type veth peer name second1",
+    "address add 192.0.3.1/24 dev second0",
+    "link set second1 up",
+    "link set second0 up",
+    ...more,
+  );
+}
+
 const FAULTS: readonly Fault[] = [
   {
     name: "IPv4 forwarding off",
@@ -118,11 +129,8 @@ const FAULTS: readonly Fault[] = [
   {
     name: "forwarding off on one of two ways out among which packets are divided",
     breakIt(node) {
-      node.host.ipBatch(
-        "link add second0 type veth peer name second1",
-        "address add 192.0.3.1/24 dev second0",
-        "link set second1 up",
-        "link set second0 up",
+      secondWay(
+        node,
         "route replace default nexthop via 192.0.2.254 dev uplink0 nexthop via 192.0.3.254 dev second0",
       );
       node.host.setSysctl("net.ipv4.conf.second0.forwarding", 0);
@@ -132,12 +140,7 @@ const FAULTS: readonly Fault[] = [
   {
     name: "strict rp_filter on a second way in",
     breakIt(node) {
-      node.host.ipBatch(
-        "link add second0 type veth peer name second1",
-        "address add 192.0.3.1/24 dev second0",
-        "link set second1 up",
-        "link set second0 up",
-      );
+      secondWay(node);
       node.host.setSysctl("net.ipv4.conf.second0.rp_filter", 1);
     },
     seen: [/^rp_filter is strict \(1\) on second0$/],
