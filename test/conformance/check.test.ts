@@ -3,7 +3,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { usable } from "../helpers/kernel.ts";
+import { hasIpv6, usable } from "../helpers/kernel.ts";
 import { TestHost, TestNetns } from "../helpers/lab.ts";
 import { refused, remains, silent, succeeded } from "../helpers/outcome.ts";
 import { type Answer, add, check, del, netconf } from "../helpers/plugin.ts";
@@ -19,7 +19,7 @@ class Attached implements Disposable {
   constructor() {
     this.result = succeeded(add({ host: this.host, netns: this.sandbox, netconf: netconf(this.host, DUAL) }));
     // The kernel's link watch readies the host end's link-local address a moment after ADD.
-    while (this.host.exec("ip", "address", "show", "tentative").stdout !== "")
+    while (hasIpv6 && this.host.exec("ip", "address", "show", "tentative").stdout !== "")
       this.host.exec("sleep", "0.02");
   }
 
