@@ -67,6 +67,12 @@ export class Podman {
     return stdout;
   }
 
+  /** Ends and removes all containers. podman 4 refuses one that ends just when it is to be killed; and once more takes it. */
+  async removeAll(): Promise<void> {
+    const command = ["rm", "--all", "--force", "--time=1"] as const;
+    if ((await this.exec(...command)).exitCode !== 0) await this.run(...command);
+  }
+
   /** Starts a container of the image in the background, with options of `podman run`; its ID. */
   async start(options: readonly string[], image: string, ...args: readonly string[]): Promise<string> {
     const cgroup = `--cgroup-parent=/${this.#enclosure.cgroup}`;

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 
 afterEach(async () => {
-  await podman.run("rm", "--all", "--force", "--time=1");
+  await podman.removeAll();
   expect([remains(host), remains(host, "backend")]).toEqual([NOTHING, NOTHING]);
 });
 
