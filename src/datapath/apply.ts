@@ -1,12 +1,12 @@
 // Reader of the wiring: makes every step true, or none.
 
-import { type Address, formatAddress } from "../address.ts";
+import { formatAddress } from "../address.ts";
 import type { Attachment } from "../attachment.ts";
 import { sleep } from "../libc.ts";
 import { timed } from "../trace.ts";
 import { HOST_MAC, isAliasOf } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
-import { linkName, listHostEnds } from "./host.ts";
+import { isOwnAddress, linkName, listHostEnds } from "./host.ts";
 import type { NetlinkError } from "./netlink/error.ts";
 import { NetlinkError as Refusal } from "./netlink/error.ts";
 import type { Request } from "./netlink/message.ts";
@@ -19,7 +19,7 @@ import {
   getLink,
   type Link,
 } from "./rtnetlink/link.ts";
-import { decodeRoute, lookupRoute, matchRoute, RTN_LOCAL } from "./rtnetlink/route.ts";
+import { decodeRoute, matchRoute } from "./rtnetlink/route.ts";
 import {
   type MessageStep,
   pinned,
@@ -200,7 +200,7 @@ export function setSysctl(step: StepOf<"sysctl">, sides: Sides): void {
 export function answerGateway(step: StepOf<"gateway">, sides: Sides, hostEnd: Device, dev: Device): boolean {
   const verdict = settled(
     () => gatewayAnswers(step, hostEnd, sides.host),
-    ({ answers }) => answers && isOwn(step.from, sides.sandbox),
+    ({ answers }) => answers && isOwnAddress(sides.sandbox, step.from),
     step.gateway.family === 4 ? 0 : SETTLING_MS,
   );
   if (verdict.answers) return false;
@@ -226,13 +226,6 @@ function settled<T>(ask: () => T, isGood: (answer: T) => boolean, patienceMs: nu
     if (patienceMs === 0 || isGood(answer) || performance.now() >= deadline) return answer;
     sleep(1);
   }
-}
-
-/** Whether packets to the address end here. */
-function isOwn(address: Address, namespace: Namespace): boolean {
-  const [outcome] = namespace.netlink.exchange([lookupRoute(address)]);
-  const [message] = outcome?.messages ?? [];
-  return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
 }
 
 /** Other software on the host may have changed the new link meanwhile (udev, NetworkManager). */

@@ -6,9 +6,11 @@ import { decodeLink, getLink, getLinkByIndex, type Link, listLinks } from "./rtn
 import {
   decodeRoute,
   listRoutesOf,
+  lookupRoute,
   matchRoute,
   type Route,
   RT_TABLE_MAIN,
+  RTN_LOCAL,
   RTN_UNICAST,
 } from "./rtnetlink/route.ts";
 
@@ -35,6 +37,13 @@ export function isAddressInUse(host: Namespace, address: Address): boolean {
   const [outcome] = host.netlink.exchange([matchRoute(address)]);
   const [message] = outcome?.messages ?? [];
   return message !== undefined && samePrefix(decodeRoute(message).dst, hostPrefix(address));
+}
+
+/** Whether packets to the address end in this namespace: it is one of its own. */
+export function isOwnAddress(namespace: Namespace, address: Address): boolean {
+  const [outcome] = namespace.netlink.exchange([lookupRoute(address)]);
+  const [message] = outcome?.messages ?? [];
+  return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
 }
 
 /** The host's routes to single pods, known by their mark, whatever the store knows of them. */

@@ -8,9 +8,8 @@ import {
   samePrefix,
 } from "../address.ts";
 import type { Sides } from "./apply.ts";
-import { ROUTE_PROTOCOL } from "./endpoint.ts";
 import { gatewayAnswers } from "./gateway.ts";
-import { linkName } from "./host.ts";
+import { linkName, listPodRoutes } from "./host.ts";
 import type { Request } from "./netlink/message.ts";
 import {
   addAddress,
@@ -25,7 +24,6 @@ import {
   addRoute,
   decodeRoute,
   listRoutes,
-  listRoutesOf,
   matchRoute,
   type Route,
   RT_TABLE_MAIN,
@@ -214,7 +212,7 @@ class View {
     const found = this.#matching(address).filter(isAsked);
     if (found.length > 0) return found;
     // A rule may have another table decide, for what the host itself sends or for all: ours can be there nevertheless.
-    return this.#podRoutes(address).filter(isAsked);
+    return this.#once("pod routes", () => listPodRoutes(this.sides.host)).filter(isAsked);
   }
 
   neighbour(on: Side, address: Address, dev: Device) {
@@ -237,12 +235,6 @@ class View {
       if (DISCARDED.includes(error.code)) return this.#routes("host", address);
       throw error;
     });
-  }
-
-  #podRoutes({ family }: Address): Route[] {
-    return this.#once(`pod routes ${family}`, () =>
-      this.sides.host.netlink.dump(listRoutesOf(family, ROUTE_PROTOCOL)).map(decodeRoute),
-    );
   }
 
   #routes(on: Side, { family }: Address): Route[] {

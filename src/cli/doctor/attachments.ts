@@ -64,13 +64,13 @@ const currentMtu: Check = {
   run(node) {
     const findings: Finding[] = [];
     if (verifiedOf(examined(node)).length === 0 && hasClosed(examined(node))) return unable(NONE_SEEN);
+    const out = egressMtu(node.host);
     for (const network of node.networks()) {
       const now = mtuNow(network, node);
       if (typeof now === "string") return unable(now);
       const pods = verifiedOf(examined(node)).filter((one) => one.network === network);
       const stale = pods.filter(({ holding }) => holding.mtu !== now);
       if (stale.length > 0) findings.push(staleMtu(stale, now));
-      const out = egressMtu(node.host);
       if (out !== undefined && now > out) findings.push(toldTooLarge(network, now, out));
     }
     return found(findings, summaryOfMtus(verifiedOf(examined(node))));

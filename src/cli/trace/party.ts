@@ -1,7 +1,7 @@
 // Who is meant by FROM and TO: a pod of this host, the host itself, or somebody beyond it.
 import { type Address, type Family, formatAddress, parseAddress } from "../../address.ts";
+import { isOwnAddress } from "../../datapath/host.ts";
 import type { Namespace } from "../../datapath/netns.ts";
-import { decodeRoute, lookupRoute, RTN_LOCAL } from "../../datapath/rtnetlink/route.ts";
 import { UsageError } from "../command.ts";
 import { findPods, type Pod, podName } from "../pods.ts";
 
@@ -49,13 +49,7 @@ function byAddress(address: Address, pods: readonly Pod[], host: Namespace): Par
   const [pod] = found;
   if (found.length > 1) throw new UsageError(ambiguous(formatAddress(address), found));
   if (pod) return { kind: "pod", pod, address };
-  return { kind: isOwn(address, host) ? "host" : "beyond", address };
-}
-
-function isOwn(address: Address, host: Namespace): boolean {
-  const [outcome] = host.netlink.exchange([lookupRoute(address)]);
-  const [message] = outcome?.messages ?? [];
-  return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
+  return { kind: isOwnAddress(host, address) ? "host" : "beyond", address };
 }
 
 function speaks(party: Party, family: Family): boolean {

@@ -1,7 +1,6 @@
 // The firewall's verdict on a packet, with the rule that decides and how to let the packet pass.
-import type { Address } from "../../../address.ts";
+import { isOwnAddress } from "../../../datapath/host.ts";
 import type { Namespace } from "../../../datapath/netns.ts";
-import { decodeRoute, lookupRoute, RTN_LOCAL } from "../../../datapath/rtnetlink/route.ts";
 import { onSide } from "../../../datapath/step.ts";
 import { word } from "../../../shell.ts";
 import type { Notes } from "../fact.ts";
@@ -29,7 +28,7 @@ export function checkFirewall(
     if (path === undefined) notes.unknown("firewall", `cannot tell: ${reading.reason}`);
     return undefined;
   }
-  const isLocal = isOwn(namespace, packet.to);
+  const isLocal = isOwnAddress(namespace, packet.to);
   const outcome = evaluate(reading.ruleset, hooks, { ...packet, isLocal });
   const { verdict, by, translation } = outcome;
   if (outcome.asked === 0) {
@@ -53,12 +52,6 @@ export function checkFirewall(
     });
   }
   return translation;
-}
-
-function isOwn(namespace: Namespace, address: Address): boolean {
-  const [outcome] = namespace.netlink.exchange([lookupRoute(address)]);
-  const [message] = outcome?.messages ?? [];
-  return message !== undefined && decodeRoute(message).type === RTN_LOCAL;
 }
 
 function describe(namespace: Namespace, by: Evidence): string {
